@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::flows::Flows;
+use crate::flows::{Flows, SharedFlows};
 use crate::http::secrets::Secrets;
 use crate::http::sender::{Sender, SenderConfig, TlsError};
 use crate::loops::control::ControlReader;
@@ -113,6 +113,8 @@ pub(crate) struct Surroundings {
     /// How many requests may be in flight.
     pub slots: usize,
     pub bytes: ByteBudget,
+    /// What the engines of the process share about flows, if there are several.
+    pub shared: Option<SharedFlows>,
     /// Whether it logs and counts what concerns all engines of the process.
     pub is_first: bool,
     pub stop: CancellationToken,
@@ -130,7 +132,7 @@ pub(crate) async fn run(
     reloads: mpsc::Receiver<Result<WorkerConfig, String>>,
     own: Surroundings,
 ) -> Result<(), EngineError> {
-    let Surroundings { telemetry, gauges, health, slots, bytes, is_first, stop, second_signal } = own;
+    let Surroundings { telemetry, gauges, health, slots, bytes, shared, is_first, stop, second_signal } = own;
     let (slots, consumer, telemetry) = (Slots::new(slots), consumer(config, gauges.is_some()), &telemetry);
     let warnings = consumer.warnings.clone();
     let (settings, current) =
@@ -147,7 +149,7 @@ pub(crate) async fn run(
         consumer,
         settings: CurrentSettings::new(current),
         control,
-        flows: Flows::new(slots.all()),
+        flows: Flows::new(slots.all(), shared),
         slots,
         bytes,
         telemetry: telemetry.clone(),

@@ -9,6 +9,7 @@ mod held;
 mod ids;
 mod pass;
 mod share;
+mod shared;
 mod silence;
 #[cfg(test)]
 mod simulation;
@@ -28,6 +29,7 @@ pub(crate) use evidence::JobKind;
 pub(crate) use flow::AttemptEnd;
 pub(crate) use held::HeldFlows;
 pub(crate) use pass::{EnterResult, Pass, SlotWait};
+pub(crate) use shared::SharedFlows;
 pub(crate) use window::{SLOT_WAIT_MAX, Verdict};
 
 use ids::FlowIds;
@@ -61,11 +63,11 @@ pub(crate) struct Breakers {
 }
 
 impl Flows {
-    /// The flows of a worker with this number of slots.
-    pub(crate) fn new(slots: usize) -> Self {
+    /// The flows of a worker with this number of slots. `shared` is what it shares with other threads, if there are any.
+    pub(crate) fn new(slots: usize, shared: Option<SharedFlows>) -> Self {
         Self(Arc::new(Shared {
             slots,
-            table: Mutex::new(FlowTable::new(slots, Instant::now())),
+            table: Mutex::new(FlowTable::new(slots, shared, Instant::now())),
             ids: FlowIds::default(),
             held: Mutex::default(),
             waiting_in_slots: AtomicUsize::new(0),

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{self, EngineError, Health, Surroundings, WorkerConfig};
+use crate::flows::SharedFlows;
 use crate::observe::gauges::Gauges;
 use status::ListenError;
 pub use status::{Probes, StatusServer};
@@ -51,11 +52,13 @@ pub async fn run(
     };
     let mut gauges = Gauges::register(telemetry);
     let (slots, budgets) = (engine::slots(config), engine::budgets(config, telemetry));
+    let shared = (config.threads.get() > 1).then(SharedFlows::default);
     let surroundings = healths.into_iter().zip(budgets).enumerate().map(|(index, (health, bytes))| {
         let (telemetry, gauges) = (telemetry.clone(), gauges.take());
         let slots = threads::share(slots, config.threads, index);
-        let (is_first, stop, second_signal) = (index == 0, stop.clone(), second_signal.clone());
-        Surroundings { telemetry, gauges, health, slots, bytes, is_first, stop, second_signal }
+        let (shared, is_first) = (shared.clone(), index == 0);
+        let (stop, second_signal) = (stop.clone(), second_signal.clone());
+        Surroundings { telemetry, gauges, health, slots, bytes, shared, is_first, stop, second_signal }
     });
     let result = threads::run(config, reloads, surroundings.collect()).await;
     // Until the end, the endpoint reports that the worker is not ready.

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::evidence::Evidence;
 use super::expected::Expected;
+use super::shared::SharedFlows;
 use super::silence::TrackedAttempt;
 use super::window::{Verdict, Window};
 
@@ -46,10 +47,16 @@ pub(super) struct Flow {
     pub(super) expected: Expected,
     /// Whether an attempt has begun.
     pub(super) is_tried: bool,
+    /// Attempts on probation under way.
+    pub(super) on_probation: usize,
     /// Whether it is this flow's turn to get a place in the share of attempts on probation.
     pub(super) has_turn: bool,
     /// Notifies tasks that wait for room.
     pub(super) room: Option<Arc<Notify>>,
+    /// When other threads of the process were last informed of an answer.
+    shared: Option<Instant>,
+    /// How many attempts had fallen silent when it was last asked what other threads know.
+    silences: u64,
 }
 
 impl Flow {
@@ -67,8 +74,11 @@ impl Flow {
             counted: 0,
             expected: Expected::new(now),
             is_tried: false,
+            on_probation: 0,
             has_turn: false,
             room: None,
+            shared: None,
+            silences: 0,
         }
     }
 
@@ -94,9 +104,34 @@ impl Flow {
         Some(Verdict::Fails)
     }
 
-    /// Attempts under way if the flow is slow, else 0.
+    /// Whether an answer has come now that other threads of the process are to know.
+    pub(super) fn has_news(&mut self, was_stuck: bool, now: Instant) -> bool {
+        /// They need not know each.
+        const INTERVAL: Duration = Duration::from_millis(50);
+        let is_early = self.shared.is_some_and(|at| now.saturating_duration_since(at) < INTERVAL);
+        let has_news = self.window.has_answered_at(now) && (was_stuck || !is_early);
+        if has_news {
+            self.shared = Some(now);
+        }
+        has_news
+    }
+
+    /// Learns what other threads of the process know, if that may be news.
+    pub(super) fn learn(&mut self, id: FlowId, shared: &SharedFlows, now: Instant) {
+        let silences = shared.silences();
+        if silences == self.silences && !self.window.is_on_probation(false, now) {
+            return;
+        }
+        self.silences = silences;
+        if let Some(known) = shared.get(id) {
+            self.is_tried |= known.answered.max(known.silent).is_some();
+            self.window.learn(known, now);
+        }
+    }
+
+    /// Attempts under way that are not on probation if the flow is slow, else 0.
     pub(super) fn slow(&self) -> usize {
-        if self.window.slow { self.window.in_flight } else { 0 }
+        if self.window.slow { self.window.in_flight.saturating_sub(self.on_probation) } else { 0 }
     }
 
     /// Whether a job that has not failed before would be an attempt on probation.

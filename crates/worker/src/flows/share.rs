@@ -35,8 +35,16 @@ impl Share {
     /// How many more attempts on probation may begin, while slow flows that answer hold `slow` slots. Slow
     /// flows and probation together leave an eighth of the slots to fast flows.
     pub(super) fn room(&self, slow: usize) -> usize {
-        let left = (self.slots - self.slots / 8).saturating_sub(slow).max(1);
-        (self.limit as usize).min(left).saturating_sub(self.held)
+        (self.limit as usize).min(self.left(slow)).saturating_sub(self.held)
+    }
+
+    fn left(&self, slow: usize) -> usize {
+        (self.slots - self.slots / 8).saturating_sub(slow).max(1)
+    }
+
+    /// Whether an attempt on probation may begin that was admitted before, here or by another worker, which kept a place for it.
+    pub(super) fn has_room_for_admitted(&self, slow: usize) -> bool {
+        self.held < self.left(slow)
     }
 
     /// How many held jobs may be admitted to be attempts on probation.

@@ -1,4 +1,4 @@
-//! Simulates a worker with many destinations in virtual time: which slots they get.
+//! Simulates a worker with many destinations in virtual time, on one thread and on two: which slots they get.
 
 mod scenarios;
 
@@ -9,6 +9,7 @@ use postrider_queue::job::FlowId;
 
 use super::candidate::{Candidate, Line};
 use super::flow::AttemptEnd;
+use super::shared::SharedFlows;
 use super::silence::AttemptKey;
 use super::table::{Decision, FlowTable};
 use super::window::Verdict;
@@ -25,7 +26,7 @@ enum Host {
 /// What happens at a time. Ends come before arrivals.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    End { host: usize, key: AttemptKey, verdict: Verdict },
+    End { thread: usize, host: usize, key: AttemptKey, verdict: Verdict },
     Arrival { host: usize },
     Check,
 }
@@ -33,18 +34,35 @@ enum Event {
 const SLOTS: usize = 64;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A thread of the worker.
+struct Thread {
+    table: FlowTable,
+    own_slots: usize,
+    slots: usize,
+    in_flight: usize,
+}
+
+/// A job in the stream.
+struct Waiting {
+    host: usize,
+    arrived: Instant,
+    admitted: Option<Instant>,
+}
+
 /// A worker, its jobs and its destinations.
 struct Simulation {
-    table: FlowTable,
+    threads: Vec<Thread>,
+    /// The thread that is the first to read.
+    next: usize,
+    /// The only thread that reads, if the others stand still.
+    only: Option<usize>,
     start: Instant,
     now: Instant,
     hosts: Vec<Host>,
     events: BTreeMap<(Instant, u64), Event>,
     number: u64,
-    slots: usize,
-    in_flight: usize,
-    /// Jobs that no slot has been free for.
-    stream: VecDeque<(usize, Instant)>,
+    /// Jobs that no slot has been free for, and those that were admitted.
+    stream: VecDeque<Waiting>,
     /// Jobs that wait in Redis, by flow.
     held: HashMap<usize, VecDeque<Instant>>,
     /// For each host, when each job was delivered, and how long it took since its arrival.
@@ -58,16 +76,30 @@ fn flow(host: usize) -> FlowId {
 }
 
 impl Simulation {
-    fn new(hosts: Vec<Host>) -> Self {
+    fn new(threads: usize, hosts: Vec<Host>) -> Self {
+        Self::with_slots(SLOTS, threads, hosts)
+    }
+
+    fn with_slots(all: usize, threads: usize, hosts: Vec<Host>) -> Self {
         let start = Instant::now();
+        let shared = (threads > 1).then(SharedFlows::default);
+        let thread = |_| {
+            let slots = all / threads;
+            Thread {
+                table: FlowTable::new(slots, shared.clone(), start),
+                own_slots: slots,
+                slots,
+                in_flight: 0,
+            }
+        };
         let mut simulation = Self {
-            table: FlowTable::new(SLOTS, start),
+            threads: (0..threads).map(thread).collect(),
+            next: 0,
+            only: None,
             start,
             now: start,
             events: BTreeMap::new(),
             number: 0,
-            slots: SLOTS,
-            in_flight: 0,
             stream: VecDeque::new(),
             held: HashMap::new(),
             delivered: vec![vec![]; hosts.len()],
@@ -98,46 +130,73 @@ impl Simulation {
             self.now = first.key().0;
             let event = first.remove();
             match event {
-                Event::Arrival { host } => self.stream.push_back((host, self.now)),
-                Event::End { host, key, verdict } => {
-                    self.in_flight -= 1;
+                Event::Arrival { host } => {
+                    self.stream.push_back(Waiting { host, arrived: self.now, admitted: None });
+                }
+                Event::End { thread, host, key, verdict } => {
+                    let ended = &mut self.threads[thread];
+                    ended.in_flight -= 1;
                     let end = AttemptEnd { verdict, is_timeout: verdict == Verdict::Fails, job: self.number };
-                    self.table.leave(key, Some(end), self.now);
-                    self.wake(host);
-                    self.wake_waiting();
+                    ended.table.leave(key, Some(end), self.now);
+                    self.wake(thread, host);
+                    self.wake_waiting(thread);
                 }
                 Event::Check => {
-                    self.slots = SLOTS + self.table.excess(self.now);
-                    // As the scheduler does: each held flow is checked once a second.
-                    if (self.now - self.start).subsec_millis() == 0 {
-                        let held: Vec<usize> = self.held.keys().copied().collect();
-                        held.into_iter().for_each(|host| self.wake(host));
-                    }
-                    self.wake_waiting();
+                    (0..self.threads.len()).for_each(|thread| self.check(thread));
                     self.plan(self.now + Duration::from_millis(50), Event::Check);
                 }
             }
-            while self.in_flight < self.slots
-                && let Some((host, arrived)) = self.stream.pop_front()
+            while let Some(thread) = self.reader()
+                && let Some(job) = self.stream.pop_front()
             {
-                self.begin_or_hold(host, arrived);
+                self.begin_or_hold(thread, &job);
             }
         }
     }
 
-    fn begin_or_hold(&mut self, host: usize, arrived: Instant) {
-        let line = if self.held.contains_key(&host) { Line::Behind } else { Line::Free };
-        match self.table.enter(&Candidate { line, ..Candidate::of(flow(host)) }, self.now) {
-            Decision::Go(key) => return self.began(host, arrived, key),
-            Decision::Crowded => self.table.wait(flow(host), self.now),
+    fn check(&mut self, thread: usize) {
+        let own = &mut self.threads[thread];
+        own.slots = own.own_slots + own.table.excess(self.now);
+        // As the scheduler does: each held flow is checked once a second.
+        if (self.now - self.start).subsec_millis() == 0 {
+            let held: Vec<usize> = self.held.keys().copied().collect();
+            held.into_iter().for_each(|host| self.wake(thread, host));
+        }
+        self.wake_waiting(thread);
+    }
+
+    /// A thread with a free slot; another one for each job, where there are several.
+    fn reader(&mut self) -> Option<usize> {
+        let count = self.threads.len();
+        let free = |thread: &usize| self.threads[*thread].in_flight < self.threads[*thread].slots;
+        let reads = |thread: &usize| self.only.is_none_or(|only| only == *thread) && free(thread);
+        let reader = (self.next..self.next + count).map(|thread| thread % count).find(reads)?;
+        self.next = reader + 1;
+        Some(reader)
+    }
+
+    fn begin_or_hold(&mut self, thread: usize, job: &Waiting) {
+        let Waiting { host, arrived, admitted } = *job;
+        let table = &mut self.threads[thread].table;
+        let line = match admitted {
+            Some(admitted) => {
+                table.record_arrival(flow(host), self.now - admitted, self.now);
+                Line::Admitted
+            }
+            None if self.held.contains_key(&host) => Line::Behind,
+            None => Line::Free,
+        };
+        match table.enter(&Candidate { line, ..Candidate::of(flow(host)) }, self.now) {
+            Decision::Go(key) => return self.began(thread, host, arrived, key),
+            Decision::Crowded => table.wait(flow(host), self.now),
             Decision::Full { .. } => {}
         }
         self.held.entry(host).or_default().push_back(arrived);
-        self.wake_waiting();
+        self.wake_waiting(thread);
     }
 
-    fn began(&mut self, host: usize, arrived: Instant, key: AttemptKey) {
-        self.in_flight += 1;
+    fn began(&mut self, thread: usize, host: usize, arrived: Instant, key: AttemptKey) {
+        self.threads[thread].in_flight += 1;
         let since_start = self.now - self.start;
         self.tried[host].get_or_insert(since_start);
         let (took, verdict) = match self.hosts[host] {
@@ -147,32 +206,28 @@ impl Simulation {
         if verdict == Verdict::Works {
             self.delivered[host].push((since_start + took, self.now + took - arrived));
         }
-        self.plan(self.now + took, Event::End { host, key, verdict });
+        self.plan(self.now + took, Event::End { thread, host, key, verdict });
     }
 
-    fn wake(&mut self, host: usize) {
-        let Some(mut jobs) = self.held.remove(&host) else { return };
-        let room = self.table.room(flow(host), self.now);
-        for _ in 0..room.min(jobs.len()) {
-            if self.in_flight < self.slots
-                && let Decision::Go(key) = self
-                    .table
-                    .enter(&Candidate { line: Line::Admitted, ..Candidate::of(flow(host)) }, self.now)
-            {
-                let arrived = jobs.pop_front().expect("no more than there are");
-                self.began(host, arrived, key);
-            }
+    /// Admits held jobs, which any thread may fetch.
+    fn wake(&mut self, thread: usize, host: usize) {
+        let Some(jobs) = self.held.get_mut(&host) else { return };
+        let table = &mut self.threads[thread].table;
+        let room = table.room(flow(host), self.now).min(jobs.len());
+        table.expect(flow(host), room, self.now);
+        for arrived in jobs.drain(..room) {
+            self.stream.push_back(Waiting { host, arrived, admitted: Some(self.now) });
         }
-        if !jobs.is_empty() {
-            self.held.insert(host, jobs);
+        if jobs.is_empty() {
+            self.held.remove(&host);
         }
     }
 
-    fn wake_waiting(&mut self) {
+    fn wake_waiting(&mut self, thread: usize) {
         for _ in 0..2 {
-            let Some(next) = self.table.next_waiting(self.now) else { return };
+            let Some(next) = self.threads[thread].table.next_waiting(self.now) else { return };
             let host = (0..self.hosts.len()).find(|host| flow(*host) == next).expect("a known flow");
-            self.wake(host);
+            self.wake(thread, host);
         }
     }
 

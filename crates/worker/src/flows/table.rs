@@ -1,5 +1,7 @@
 //! The state of all flows that a worker knows. Pure.
 
+mod turns;
+
 use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
@@ -8,6 +10,7 @@ use postrider_queue::job::FlowId;
 use super::candidate::{Candidate, Line};
 use super::flow::{AttemptEnd, Flow};
 use super::share::Share;
+use super::shared::SharedFlows;
 use super::silence::{AttemptKey, Attempts, SILENT_AFTER};
 use super::waiting_flows::WaitingFlows;
 use super::window::{Verdict, WorkerLoad};
@@ -20,7 +23,9 @@ pub(super) struct FlowTable {
     attempts: Attempts,
     share: Share,
     waiting: WaitingFlows,
-    /// Attempts of slow flows under way.
+    /// What other threads of the process know, if there are any.
+    shared: Option<SharedFlows>,
+    /// Attempts of slow flows under way that are not on probation.
     slow: usize,
     /// Since when more attempts are silent than their share allows: flows may be stopping together, so each
     /// must answer again before it gets more than one attempt at once.
@@ -48,13 +53,14 @@ impl FlowTable {
     /// How long an idle flow is remembered.
     const IDLE_FLOW_TTL: Duration = Duration::from_secs(60);
 
-    pub(super) fn new(slots: usize, now: Instant) -> Self {
+    pub(super) fn new(slots: usize, shared: Option<SharedFlows>, now: Instant) -> Self {
         Self {
             slots,
             flows: HashMap::default(),
             attempts: Attempts::default(),
             share: Share::new(slots, now),
             waiting: WaitingFlows::default(),
+            shared,
             slow: 0,
             suspicious_since: None,
             sweep_at: Self::CLEANUP_FLOWS_MIN,
@@ -72,6 +78,7 @@ impl FlowTable {
         self.find_silent(now);
         let load = self.load();
         let crowded = self.share.room(self.slow) == 0;
+        let has_place = line == Line::Admitted && self.share.has_room_for_admitted(self.slow);
         let flow = self.flow(id, now);
         let on_probation = flow.window.is_on_probation(job.has_failed, now);
         let (room, is_brisk) = (flow.window.room(load, now), flow.window.is_brisk(now));
@@ -83,6 +90,7 @@ impl FlowTable {
             Line::Behind => flow.window.half(),
         };
         let must_queue = load.others_wait && flow.is_tried && line != Line::Admitted;
+        let crowded = crowded && !(has_place && !flow.window.is_proven(now));
         if on_probation && (crowded || must_queue) {
             return Decision::Crowded;
         }
@@ -97,6 +105,7 @@ impl FlowTable {
         let flow = self.flow(job.flow, now);
         let was = flow.slow();
         flow.window.begin(now);
+        flow.on_probation += usize::from(on_probation);
         flow.is_tried = true;
         let is = flow.slow();
         self.slow = self.slow + is - was;
@@ -118,10 +127,14 @@ impl FlowTable {
             self.share.answered(ended.is_silent);
         }
         let flow = self.flows.get_mut(&ended.flow)?;
-        let was = flow.slow();
+        let (was, was_stuck) = (flow.slow(), flow.window.is_stuck());
         let took = now.saturating_duration_since(ended.began);
         let verdict = end.and_then(|end| flow.judge(end, &ended, took, now));
         flow.window.end(verdict, ended.is_silent, took, self.slots, now);
+        flow.on_probation -= usize::from(ended.on_probation);
+        if let Some(shared) = self.shared.as_ref().filter(|_| flow.has_news(was_stuck, now)) {
+            shared.answered(ended.flow, now, flow.window.usual());
+        }
         let is = flow.slow();
         if let Some(room) = &flow.room {
             // A response may raise the limit by one, which makes room for two.
@@ -148,12 +161,17 @@ impl FlowTable {
         while let Some(key) = self.attempts.next_silent(now, |id| patience(flows, id)) {
             let attempt = self.attempts.get_mut(key);
             attempt.is_silent = true;
-            if !std::mem::replace(&mut attempt.on_probation, true) {
-                self.share.held += 1;
-            }
+            let was_on_probation = std::mem::replace(&mut attempt.on_probation, true);
+            self.share.held += usize::from(!was_on_probation);
             self.share.fell_silent();
             if let Some(flow) = flows.get_mut(&attempt.flow) {
-                flow.window.fell_silent();
+                let was = flow.slow();
+                flow.on_probation += usize::from(!was_on_probation);
+                flow.window.fell_silent(now);
+                self.slow = self.slow + flow.slow() - was;
+            }
+            if let Some(shared) = &self.shared {
+                shared.fell_silent(attempt.flow, now);
             }
         }
         self.suspicious_since = (self.share.excess() > 0).then(|| self.suspicious_since.unwrap_or(now));
@@ -166,7 +184,8 @@ impl FlowTable {
         let load = self.load();
         let has_turn = std::mem::take(&mut self.flow(id, now).has_turn);
         self.share.expected.remove(usize::from(has_turn));
-        let share = self.share.room_for_held(self.slow, now);
+        // The place was kept, whatever other workers have admitted since.
+        let share = self.share.room_for_held(self.slow, now).max(usize::from(has_turn));
         let flow = self.flow(id, now);
         let expected = flow.expected.count(now);
         let room = flow.window.room(load, now).max(flow.window.returning(now)).saturating_sub(expected);
@@ -174,7 +193,8 @@ impl FlowTable {
             return room;
         }
         if room > 0 && (share == 0 || load.others_wait && !has_turn) {
-            self.wait(id, now);
+            let came = self.shared.as_ref().and_then(|shared| shared.get(id)?.came);
+            self.push_waiting(id, came.unwrap_or(now), now);
             return 0;
         }
         room.min(share)
@@ -199,25 +219,6 @@ impl FlowTable {
     pub(super) fn excess(&mut self, now: Instant) -> usize {
         self.find_silent(now);
         self.share.excess()
-    }
-
-    /// The flow waits for the share of attempts on probation.
-    pub(super) fn wait(&mut self, id: FlowId, now: Instant) {
-        let is_tried = self.flow(id, now).is_tried;
-        self.waiting.push(id, is_tried);
-    }
-
-    /// The flow whose turn it is, if the share of attempts on probation has room.
-    pub(super) fn next_waiting(&mut self, now: Instant) -> Option<FlowId> {
-        self.find_silent(now);
-        if self.waiting.is_empty() || self.share.room_for_held(self.slow, now) == 0 {
-            return None;
-        }
-        let next = self.waiting.pop()?;
-        self.flow(next, now).has_turn = true;
-        // Keeps the place until the flow's jobs are admitted.
-        self.share.expected.add(1, now);
-        Some(next)
     }
 
     /// Expects this number of admitted jobs.
@@ -252,7 +253,11 @@ impl FlowTable {
                 Self::FLOWS_MAX.max(self.flows.len() + Self::CLEANUP_FLOWS_MIN),
             );
         }
-        self.flows.entry(id).or_insert_with(|| Flow::new(now))
+        let flow = self.flows.entry(id).or_insert_with(|| Flow::new(now));
+        if let Some(shared) = &self.shared {
+            flow.learn(id, shared, now);
+        }
+        flow
     }
 
     pub(super) fn known(&self, id: FlowId) -> Option<&Flow> {

@@ -9,6 +9,7 @@ mod load;
 
 use std::time::{Duration, Instant};
 
+use super::shared::{Known, PROVEN_FOR};
 use super::silence::{SILENT_AFTER, SILENT_AFTER_MIN};
 use accepted::Accepted;
 pub(super) use load::WorkerLoad;
@@ -22,8 +23,6 @@ const SLOW_AFTER: Duration = Duration::from_secs(1);
 const STALL_AFTER: Duration = Duration::from_millis(250);
 /// The same for a flow whose answers take longer than that: as long as an answer usually takes, but not longer than this.
 const SLOW_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// A flow that has answered within this time is proven.
-const PROVEN_FOR: Duration = Duration::from_secs(60);
 
 /// How long a job in a slot waits for room: most attempts end soon, and holding a job costs more.
 pub(crate) const SLOT_WAIT_MAX: Duration = Duration::from_millis(50);
@@ -58,8 +57,8 @@ pub(super) struct Window {
     pub(super) slow: bool,
     /// Whether its last response came within [`SLOT_WAIT_MAX`].
     quick: bool,
-    /// Whether an attempt has fallen silent since the last response.
-    is_stuck: bool,
+    /// When an attempt last fell silent, if that is since the last response.
+    stuck_since: Option<Instant>,
     /// When it last responded.
     answered: Option<Instant>,
     /// How long its responses usually take: a moving average.
@@ -80,7 +79,7 @@ impl Window {
             answers: 0,
             slow: false,
             quick: false,
-            is_stuck: false,
+            stuck_since: None,
             answered: None,
             usual: Duration::ZERO,
             accepted: Accepted::new(now),
@@ -100,7 +99,7 @@ impl Window {
             return usize::from(self.in_flight == 0);
         }
         let is_suspect = load.suspicious_since.is_some_and(|since| self.answered <= Some(since));
-        if self.is_stuck || is_suspect {
+        if self.is_stuck() || is_suspect {
             return usize::from(active == 0);
         }
         let all_for_one = load.slots - left_to_others(load.slots);
@@ -134,7 +133,7 @@ impl Window {
     pub(super) fn is_on_probation(&self, has_failed: bool, now: Instant) -> bool {
         let is_late =
             self.active() > 0 && now.saturating_duration_since(self.moved) > STALL_AFTER.max(4 * self.usual);
-        let seems_stopped = (self.is_stuck || is_late) && self.outlived == 0;
+        let seems_stopped = (self.is_stuck() || is_late) && self.outlived == 0;
         !self.is_proven(now) || seems_stopped || has_failed && self.has_silent()
     }
 
@@ -180,9 +179,9 @@ impl Window {
     }
 
     /// An attempt under way has been silent for long.
-    pub(super) fn fell_silent(&mut self) {
+    pub(super) fn fell_silent(&mut self, now: Instant) {
         self.silent += 1;
-        self.is_stuck = true;
+        self.stuck_since = Some(now);
     }
 
     /// Records the end of an attempt. `verdict` is `None` if the attempt was cut short.
@@ -246,8 +245,40 @@ impl Window {
         self.usual = if self.answered.is_some() { (7 * self.usual + took) / 8 } else { took };
         self.answered = Some(now);
         self.answers = self.answers.saturating_add(1);
-        self.is_stuck = false;
+        self.stuck_since = None;
         self.outlived = self.silent;
+    }
+
+    /// Whether an attempt has fallen silent since the last response.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck_since.is_some()
+    }
+
+    /// How long its responses usually take.
+    pub(super) fn usual(&self) -> Duration {
+        self.usual
+    }
+
+    pub(super) fn has_answered_at(&self, now: Instant) -> bool {
+        self.answered == Some(now)
+    }
+
+    /// Takes over what another thread of the process knows: a later response, or that it has stopped since.
+    pub(super) fn learn(&mut self, known: Known, now: Instant) {
+        if let Some(at) = known.answered.filter(|at| self.answered < Some(*at)) {
+            if !self.is_proven(now) {
+                self.usual = known.usual;
+            }
+            self.answered = Some(at);
+            self.moved = self.moved.max(at);
+            if self.stuck_since <= Some(at) {
+                self.stuck_since = None;
+                self.outlived = self.silent;
+            }
+        }
+        if known.silent > self.answered {
+            self.stuck_since = self.stuck_since.max(known.silent);
+        }
     }
 
     /// Whether the flow can be forgotten after this time: a later job begins with a new window.

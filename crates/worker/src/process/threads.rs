@@ -1,5 +1,5 @@
-//! The engines of a process: the first one on its main thread, each further one on its own. They share nothing but telemetry, probes
-//! and signals, so that a thread that is held up holds up its own jobs only, and each takes leases as a worker.
+//! The engines of a process: the first one on its main thread, each further one on its own. They share telemetry, probes,
+//! signals, and which flows have answered and stopped, but nothing that one of them waits for, so that a thread that is held up holds up its own jobs only, and each takes leases as a worker.
 
 use std::num::NonZeroUsize;
 

@@ -80,12 +80,12 @@ fn a_flow_that_answers_while_some_attempts_hang_is_not_on_probation() {
     (0..3).for_each(|_| window.begin(now));
     window.end(Some(Verdict::Works), false, QUICK, SLOTS, now);
     assert!(!window.is_on_probation(true, now));
-    window.fell_silent();
+    window.fell_silent(now);
     assert!(window.is_on_probation(false, now), "it may have stopped");
     let later = now + QUICK;
     window.end(Some(Verdict::Works), false, QUICK, SLOTS, later);
     window.begin(later);
-    window.fell_silent();
+    window.fell_silent(now);
     assert!(!window.is_on_probation(false, later), "it answers while one hangs");
     assert_eq!(window.room(load(0), later), 1, "one at a time until it answers again");
     assert!(window.is_on_probation(true, later), "a job that has failed before may be the cause");
@@ -150,4 +150,32 @@ fn a_slow_flow_may_pause_as_long_as_its_answers_take() {
     let later = |pause: Duration| now + pause + QUICK;
     assert!(window.room(load(0), later(STALL_AFTER)) > 0, "its attempts began together");
     assert_eq!(window.room(load(0), later(SLOW_PAUSE_MAX)), 0, "it has stopped responding");
+}
+
+#[test]
+fn what_another_thread_has_learned_counts_from_its_time() {
+    let now = Instant::now();
+    let at = |number: u32| now + number * QUICK;
+    let answered = |time| Known { answered: Some(time), usual: QUICK, ..Known::default() };
+    let mut window = Window::new(now);
+    window.learn(answered(at(0)), at(0));
+    assert!(!window.is_on_probation(false, at(0)));
+    assert_eq!((window.usual(), window.room(load(0), at(0))), (QUICK, INITIAL_ATTEMPTS));
+    window.begin(at(0));
+    window.fell_silent(at(2));
+    window.learn(answered(at(1)), at(2));
+    assert!(window.is_on_probation(false, at(2)), "the answer came before");
+    window.learn(answered(at(3)), at(3));
+    assert!(!window.is_on_probation(false, at(3)), "it answers while one hangs");
+    window.learn(answered(at(0)), at(3));
+    assert!(window.has_answered_at(at(3)), "an old answer changes nothing");
+    let mut other = Window::new(now);
+    other.learn(Known { silent: Some(at(1)), ..answered(at(2)) }, at(2));
+    assert!(!other.is_on_probation(false, at(2)), "it has answered since");
+    other.learn(Known { silent: Some(at(3)), ..answered(at(2)) }, at(3));
+    assert!(other.is_on_probation(false, at(3)), "it has stopped");
+    assert_eq!(other.room(load(0), at(3)), 1);
+    other.begin(at(3));
+    other.end(Some(Verdict::Works), false, QUICK, SLOTS, at(4));
+    assert!(!other.is_on_probation(false, at(4)));
 }
