@@ -16,6 +16,7 @@ mod test;
 mod tidy;
 mod tools;
 
+use std::num::NonZeroUsize;
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
@@ -36,6 +37,9 @@ enum Task {
     Picture,
     /// Run all tests in both builds, with and without OpenTelemetry
     Test {
+        /// Threads of each worker whose test does not set them
+        #[arg(long, value_name = "N", default_value = "1")]
+        threads: NonZeroUsize,
         /// Run only the tests whose name contains one of these
         #[arg(last = true)]
         filter: Vec<String>,
@@ -179,7 +183,7 @@ fn run(task: Task) -> step::Result {
     match task {
         Task::Demo { keep } => programs::demo(if keep { &["--keep"] } else { &[] }),
         Task::Picture => programs::demo(&["docs/trace.svg"]),
-        Task::Test { filter } => test::run(&filter),
+        Task::Test { threads, filter } => test::run(threads, &filter),
         Task::Check { only } => check::run(only.as_deref()),
         Task::Docs => docs::run(),
         Task::Chart => tools::chart(),

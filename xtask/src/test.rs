@@ -5,6 +5,7 @@
 //! lean build without these commands, which have no builds).
 //! `cargo xtask bench` and the images build the worker alone, as released. All steps of one build run in sequence.
 
+use std::num::NonZeroUsize;
 use std::process::Command;
 use std::thread;
 use std::time::Instant;
@@ -13,10 +14,11 @@ use crate::binaries::{Build, Variable};
 use crate::step::{self, Result};
 use crate::tools;
 
-/// Runs all tests, or those whose name contains one of `filter`, and prints how many.
-pub(crate) fn run(filter: &[String]) -> Result {
+/// Runs all tests, or those whose name contains one of `filter`, and prints how many. Workers have `threads` threads where a
+/// test does not set it.
+pub(crate) fn run(threads: NonZeroUsize, filter: &[String]) -> Result {
     let (start, mut counts) = (Instant::now(), [0; 3]);
-    let result = run_all(filter, &mut counts);
+    let result = run_all(threads, filter, &mut counts);
     let ([passed, failed, skipped], seconds) = (counts, start.elapsed().as_secs());
     let (minutes, seconds) = (seconds / 60, seconds % 60);
     eprintln!(
@@ -25,7 +27,7 @@ pub(crate) fn run(filter: &[String]) -> Result {
     result
 }
 
-fn run_all(filter: &[String], counts: &mut [u64; 3]) -> Result {
+fn run_all(threads: NonZeroUsize, filter: &[String], counts: &mut [u64; 3]) -> Result {
     let [node, node_kit] = tools::node_kit()?;
     let mut variables = vec![
         ("POSTRIDER_REDIS_SERVER".to_owned(), tools::redis_server()?),
@@ -41,7 +43,8 @@ fn run_all(filter: &[String], counts: &mut [u64; 3]) -> Result {
     for build in [Build::Lean, Build::Otel] {
         variables.extend(build.workers()?);
         let mut tests = |name: &str, command: &[&str], options: &[String]| {
-            let command = tests(build, command, options, &variables);
+            let mut command = tests(build, command, options, &variables);
+            command.env("POSTRIDER_TEST_THREADS", threads.to_string());
             step::run_reading(&format!("{name} ({})", build.name()), command, |line| count(line, counts))
         };
         let filtered = [vec!["--".to_owned()], filter.to_vec()].concat();

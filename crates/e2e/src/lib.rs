@@ -57,3 +57,23 @@ macro_rules! in_both_builds {
         }
     };
 }
+
+/// Makes two tests of each function that takes a worker's number of threads: `one_thread::NAME` and `two_threads::NAME`.
+#[macro_export]
+macro_rules! on_one_thread_and_on_two {
+    ($($name:ident),+ $(,)?) => {
+        mod one_thread {
+            $(#[test]
+            fn $name() {
+                super::$name("1");
+            })+
+        }
+
+        mod two_threads {
+            $(#[test]
+            fn $name() {
+                super::$name("2");
+            })+
+        }
+    };
+}

@@ -47,6 +47,8 @@ impl Build {
             ("POSTRIDER_EGRESS_ALLOW", "127.0.0.0/8"),
             ("POSTRIDER_LOG", "info"),
         ];
+        let threads = test_threads(arguments).to_string();
+        variables.push(("POSTRIDER_THREADS", &threads));
         variables.extend_from_slice(environment);
         self.command(&[&["worker"], arguments].concat(), &variables)
     }
@@ -63,6 +65,16 @@ impl Build {
         command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
         command
     }
+}
+
+/// How many threads a worker has whose test does not set it: as many as `cargo xtask test --threads` sets, if there are slots
+/// for them. Default: 1.
+fn test_threads(arguments: &[&str]) -> usize {
+    let number = |text: &str| text.parse::<usize>().expect("a number");
+    let threads = std::env::var("POSTRIDER_TEST_THREADS").map_or(1, |threads| number(&threads));
+    let slots =
+        arguments.iter().position(|argument| *argument == "--concurrency").map(|at| arguments[at + 1]);
+    slots.map_or(threads, |slots| threads.min(number(slots)))
 }
 
 /// The same command as the last arguments of another program.

@@ -1,4 +1,5 @@
-//! Slots are shared over all flows: any number of destinations that hang leaves slots to those that answer.
+//! Slots are shared over all flows: any number of destinations that hang leaves slots to those that answer, on one thread of
+//! a worker and on two.
 
 use std::time::Duration;
 
@@ -9,6 +10,12 @@ use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::wait;
+
+e2e::on_one_thread_and_on_two!(
+    a_flow_that_answers_keeps_its_slots_beside_many_that_hang,
+    flows_that_stop_answering_together_do_not_stop_another,
+    a_slow_destination_alone_gets_all_slots_but_an_eighth_and_delays_no_other,
+);
 
 const TIMEOUT: Duration = Duration::from_secs(6);
 const TEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,14 +38,13 @@ fn hang(queue: &Queue, dead: &Sink, flows: std::ops::Range<usize>) {
 }
 
 /// The destinations hang when they are tried for the first time.
-#[test]
-fn a_flow_that_answers_keeps_its_slots_beside_many_that_hang() {
+fn a_flow_that_answers_keeps_its_slots_beside_many_that_hang(threads: &str) {
     let (redis, good, dead) = (RedisServer::start(), Sink::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let _worker = Postrider::ready_worker(
         Build::Lean,
         &redis,
-        &["--concurrency", "16", "--timeout", "6s", "--shutdown-timeout", "0s"],
+        &["--threads", threads, "--concurrency", "16", "--timeout", "6s", "--shutdown-timeout", "0s"],
         &[],
     );
     deliver(&queue, &good, "proven", 1, TEST_TIMEOUT);
@@ -51,15 +57,14 @@ fn a_flow_that_answers_keeps_its_slots_beside_many_that_hang() {
 }
 
 /// The destinations have answered before, and hang together.
-#[test]
-fn flows_that_stop_answering_together_do_not_stop_another() {
+fn flows_that_stop_answering_together_do_not_stop_another(threads: &str) {
     const FLOWS: usize = 24;
     let (redis, good, dead) = (RedisServer::start(), Sink::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let _worker = Postrider::ready_worker(
         Build::Lean,
         &redis,
-        &["--concurrency", "16", "--timeout", "20s", "--shutdown-timeout", "0s"],
+        &["--threads", threads, "--concurrency", "16", "--timeout", "20s", "--shutdown-timeout", "0s"],
         &[],
     );
     for number in 0..FLOWS {
@@ -71,8 +76,7 @@ fn flows_that_stop_answering_together_do_not_stop_another() {
 }
 
 /// The stream is read faster than the window of the slow destination opens, so most of its jobs are held for a while.
-#[test]
-fn a_slow_destination_alone_gets_all_slots_but_an_eighth_and_delays_no_other() {
+fn a_slow_destination_alone_gets_all_slots_but_an_eighth_and_delays_no_other(threads: &str) {
     const SLOTS: usize = 640;
     let (redis, good) = (RedisServer::start(), Sink::start());
     let slow = QuickSink::start(Duration::from_millis(600));
@@ -80,7 +84,7 @@ fn a_slow_destination_alone_gets_all_slots_but_an_eighth_and_delays_no_other() {
     let _worker = Postrider::ready_worker(
         Build::Lean,
         &redis,
-        &["--concurrency", &SLOTS.to_string(), "--shutdown-timeout", "0s"],
+        &["--threads", threads, "--concurrency", &SLOTS.to_string(), "--shutdown-timeout", "0s"],
         &[],
     );
     let all_but_an_eighth = SLOTS - SLOTS / 8;
