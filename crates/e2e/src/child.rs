@@ -35,7 +35,25 @@ impl OwnedChild {
         if self.try_wait().is_none() {
             let pid = i32::try_from(self.child.id()).expect("a process id is a positive i32");
             nix::sys::signal::kill(Pid::from_raw(pid), signal).expect("an own child can be signalled");
+            if signal == Signal::SIGSTOP {
+                self.wait_until_stopped();
+            }
         }
+    }
+
+    /// The threads of a process stop one after the other.
+    fn wait_until_stopped(&self) {
+        let tasks = format!("/proc/{}/task", self.pid());
+        let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            let status = std::fs::read_to_string(task?.path().join("stat"))?;
+            // The name before it may contain any character.
+            Ok::<bool, std::io::Error>(status.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
+        };
+        wait::eventually("all threads are stopped", wait::DEADLINE, || {
+            let mut tasks = std::fs::read_dir(&tasks).ok()?;
+            // A thread that has ended runs no more.
+            tasks.all(|task| is_stopped(task).unwrap_or(true)).then_some(())
+        });
     }
 
     pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {

@@ -121,8 +121,14 @@ impl Postrider {
         environment: &[(&str, &str)],
     ) -> Postrider {
         let command = build.worker_command(redis, arguments, environment);
-        let mut worker = Postrider::spawn(through(program, &command));
-        worker.wait_for_log("worker is ready", READY_DEADLINE);
+        Postrider::spawn_ready(through(program, &command))
+    }
+
+    /// A worker is ready when each of its threads is.
+    fn spawn_ready(command: Command) -> Postrider {
+        let threads = build::threads(&command);
+        let mut worker = Postrider::spawn(command);
+        worker.wait_for_log_lines("worker is ready", threads, READY_DEADLINE);
         worker
     }
 
@@ -164,9 +170,7 @@ impl Postrider {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Postrider {
-        let mut worker = Postrider::worker(build, redis, arguments, environment);
-        worker.wait_for_log("worker is ready", READY_DEADLINE);
-        worker
+        Postrider::spawn_ready(build.worker_command(redis, arguments, environment))
     }
 
     /// Runs a command that ends by itself, for example `send`.
@@ -194,17 +198,22 @@ impl Postrider {
     ///
     /// With the log if there is none within `deadline`, or if the worker exits without it.
     pub fn wait_for_log(&mut self, part: &str, deadline: Duration) -> String {
+        self.wait_for_log_lines(part, 1, deadline)
+    }
+
+    /// Waits for this number of log lines that contain `part`, and returns the last of them.
+    fn wait_for_log_lines(&mut self, part: &str, lines: usize, deadline: Duration) -> String {
         let found = wait::poll(deadline, || {
             let exited = self.child.try_wait().is_some();
             if exited {
                 self.join_reader();
             }
-            let line = self.log().into_iter().find(|line| line.contains(part));
+            let line = self.log().into_iter().filter(|line| line.contains(part)).nth(lines - 1);
             if line.is_none() && !exited { Err(()) } else { Ok(line) }
         });
         match found {
             Ok(Some(line)) => line,
-            _ => panic!("no log line contains {part:?}:\n{}", self.log().join("\n")),
+            _ => panic!("fewer than {lines} log lines contain {part:?}:\n{}", self.log().join("\n")),
         }
     }
 

@@ -77,6 +77,14 @@ fn test_threads(arguments: &[&str]) -> usize {
     slots.map_or(threads, |slots| threads.min(number(slots)))
 }
 
+/// How many threads the worker of this command has.
+pub(super) fn threads(worker: &Command) -> usize {
+    let argument = worker.get_args().skip_while(|argument| *argument != "--threads").nth(1);
+    let variable = worker.get_envs().find(|(name, _)| *name == "POSTRIDER_THREADS");
+    let threads = argument.or(variable.and_then(|(_, value)| value)).expect("the variable is set");
+    threads.to_str().and_then(|threads| threads.parse().ok()).expect("a number")
+}
+
 /// The same command as the last arguments of another program.
 pub(super) fn through(program: &[&str], command: &Command) -> Command {
     let mut outer = Command::new(program[0]);
