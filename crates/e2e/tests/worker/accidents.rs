@@ -75,7 +75,8 @@ fn settlements_that_redis_refuses_bound_what_is_fetched() {
     for _ in 0..100 {
         queue.enqueue(&[("url", sink.url("/status/404"))]);
     }
-    let mut worker = world.worker(&["--concurrency", "4"]);
+    // Each thread has its own limit, and its own line.
+    let mut worker = world.worker(&["--concurrency", "4", "--threads", "1"]);
     worker.wait_for_log("Redis refuses a command", DEADLINE);
     eventually("it fetches no more", DEADLINE, || (queue.pending() > 16).then_some(()));
     // 17 wait for their settlement, 4 are in slots, and a blocking read fetched one.

@@ -24,7 +24,8 @@ fn large_jobs_use_no_more_memory_than_they_may() {
         queue.enqueue(&[("url", sink.url().as_bytes()), ("flow", &flow), ("body", &body)]);
         queue.enqueue(&[("url", sink.url().as_bytes()), ("flow", &flow)]);
     }
-    let worker = world.worker(&["--concurrency", "256", "--max-bytes-in-flight", "32MiB"]);
+    let limit = ["--max-bytes-in-flight", "32MiB", "--threads", "1"];
+    let worker = world.worker(&[&["--concurrency", "256"], &limit[..]].concat());
     eventually("all jobs", DEADLINE, || (sink.requests() >= 2 * JOBS).then_some(()));
     queue.wait_until_drained(DEADLINE);
     // Without the limit, more than 300 MiB. A program without jobs has about 20 MiB.
@@ -43,8 +44,9 @@ fn jobs_that_cannot_be_settled_leave_their_bytes_to_other_queues() {
         broken.enqueue(&[("url", world.sink.url("/status/404").as_bytes()), ("body", &body)]);
     }
     // After the jobs: the first read takes four. Of one after the other, a fourth might find no room.
-    let _worker =
-        world.worker(&["--queue", "broken", "--queue", "healthy", "--max-bytes-in-flight", "16MiB"]);
+    // With a second thread, each would have half of the bytes, which one job uses up.
+    let limit = ["--max-bytes-in-flight", "16MiB", "--threads", "1"];
+    let _worker = world.worker(&[&["--queue", "broken", "--queue", "healthy"], &limit[..]].concat());
     world.sink.wait_for_path("/status/404", 4, DEADLINE);
     for number in 1..=5 {
         healthy.enqueue(&[("url", world.sink.url("/ok").as_bytes()), ("body", &body)]);

@@ -85,7 +85,8 @@ fn a_final_status_is_dead_lettered_at_once(build: Build) {
 fn a_job_out_of_attempts_is_dead_lettered_with_its_history(build: Build) {
     let world = World::new(build);
     let (queue, sink) = (world.queue(), &world.sink);
-    let _worker = world.worker(&["--retry-base", "50ms"]);
+    // Each thread makes its own connections.
+    let _worker = world.worker(&["--retry-base", "50ms", "--threads", "1"]);
     queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "3".to_owned())]);
     let dead = the_only_dead(queue);
     assert_eq!((dead.reason(), sink.requests().len()), ("attempts".to_owned(), 3));

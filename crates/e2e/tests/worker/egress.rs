@@ -118,7 +118,7 @@ fn refused(worker: &mut Postrider, queue: Queue<'_>, sink: &Sink, urls: &[String
         assert_eq!((letter.reason().as_str(), letter.field("_job_id")), ("refused", Some(job_id)), "{url}");
         assert_eq!(letter.field("_attempt").as_deref(), Some("0"), "no attempt was made: {letter:?}");
         let entry = letter.field("_job_id").unwrap_or_default();
-        let line = worker.wait_for_log(&entry, DEADLINE);
+        let line = worker.wait_for_log(&format!("{entry:?}"), DEADLINE);
         assert!(line.contains("job dead-lettered") && line.contains(&error(&letter)), "{line}");
         letter
     });

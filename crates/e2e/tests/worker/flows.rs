@@ -50,7 +50,8 @@ fn a_destination_that_hangs_holds_few_slots(build: Build) {
         queue.enqueue(&[("url", good.url(&format!("/ok?{number}")))]);
     }
     // With no flows, 16 jobs would hang in all slots for 20 s, and then the next 16.
-    let arguments = ["--concurrency", "16", "--timeout", "20s", "--shutdown-timeout", "0s"];
+    // Each thread tries the destination.
+    let arguments = ["--concurrency", "16", "--threads", "1", "--timeout", "20s", "--shutdown-timeout", "0s"];
     let mut worker = Postrider::ready_worker(build, &redis, &[&FAST[..], &arguments].concat(), &[]);
     let began = Instant::now();
     good.wait_for(JOBS, DEADLINE);
@@ -230,7 +231,7 @@ fn a_refusal_of_redis_keeps_no_slot(build: Build) {
     let world = World::new(build);
     let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     let config = TextFile::new("[flows.orders]\nrate = \"1000/s\"\n");
-    let mut worker = configured(build, redis, &config, &["--concurrency", "4"]);
+    let mut worker = configured(build, redis, &config, &["--concurrency", "4", "--threads", "1"]);
     let key = || redis.command(&["EVAL", "return string.sub(redis.sha1hex('orders'), 1, 16)", "0"]).text();
     let key = format!("postrider:flow:{{{}}}", key());
     redis.command(&["SET", &key, "of another type"]);

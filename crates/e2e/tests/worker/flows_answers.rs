@@ -167,7 +167,7 @@ fn a_worker_without_descriptors_closes_no_destination() {
     const JOBS: usize = 200;
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
-    let mut worker = worker(&redis, &["--concurrency", "64", "--max-attempts", "2"]);
+    let mut worker = worker(&redis, &["--concurrency", "64", "--threads", "1", "--max-attempts", "2"]);
     let limit = ["--pid", &worker.pid().to_string(), "--nofile=36:36"];
     let limited = std::process::Command::new("prlimit").args(limit).status().expect("prlimit is installed");
     assert!(limited.success());

@@ -97,9 +97,9 @@ fn a_trial_that_is_refused_is_another_jobs(build: Build) {
     let config = TextFile::new(
         "[flows.customer]\nbreaker_failures = 2\nbreaker_pause = \"1s\"\nbreaker_longest = \"1s\"\n",
     );
-    let mut worker =
-        configured(build, &world.redis, &config, &["--concurrency", "4", "--max-attempts", "100"]);
-    // A breaker opens on failures of two jobs.
+    // A breaker opens on failures of two jobs, in one thread.
+    let arguments = ["--concurrency", "4", "--threads", "1", "--max-attempts", "100"];
+    let mut worker = configured(build, &world.redis, &config, &arguments);
     for _ in 0..2 {
         queue.enqueue(&[("url", url.as_str()), ("flow", "customer"), ("max_attempts", "1")]);
     }

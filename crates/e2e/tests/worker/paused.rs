@@ -25,6 +25,8 @@ const ORDERS: &str = "9658403816409e66";
 const PAUSED: &str = "the queue is paused";
 /// Both queues, so that deliveries of the second one show that the worker is at work.
 const BOTH: [&str; 4] = ["--queue", "default", "--queue", "other"];
+/// Each thread has its own blocking reads.
+const ONE_THREAD: [&str; 2] = ["--threads", "1"];
 /// Within 2 s, and a second more for a loaded machine.
 const NOTICED: Duration = Duration::from_secs(3);
 
@@ -74,7 +76,7 @@ fn of_default(sink: &Sink) -> Vec<String> {
 fn no_worker_reads_a_paused_queue(build: Build) {
     let world = World::new(build);
     let (redis, sink, queue) = (&world.redis, &world.sink, world.queue());
-    let arguments = [&BOTH[..], &["--listen=127.0.0.1:0"]].concat();
+    let arguments = [&BOTH[..], &ONE_THREAD, &["--listen=127.0.0.1:0"]].concat();
     let mut workers = [(); 2].map(|()| world.worker(&arguments));
     let before = enqueue(queue, sink, "before", 3);
     before.iter().for_each(|path| drop(sink.wait_for_path(path, 1, DEADLINE)));
@@ -236,7 +238,8 @@ fn a_queue_of_a_cluster_is_paused() {
     home.command(&["HSET", meta, "shards", "4", "shards_before", "4"]);
     let control = &nodes[cluster::index_of(&nodes, CONTROL)];
     let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
-    let mut worker = Postrider::ready_worker(Build::Otel, control, &BOTH, &environment);
+    let arguments = [&BOTH[..], &ONE_THREAD].concat();
+    let mut worker = Postrider::ready_worker(Build::Otel, control, &arguments, &environment);
     let servers: Vec<&RedisServer> = nodes.iter().collect();
     wait_for_blocked_reads(&servers, 5, Instant::now());
     pause(control, "q:default", 0);

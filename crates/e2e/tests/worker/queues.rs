@@ -191,7 +191,7 @@ fn a_worker_that_is_long_dead_is_forgotten_once_it_holds_nothing() {
     taken_up(redis, &sink.url("/ok"), 1);
     let record = r#"{"seen":1,"lease_ms":500,"version":"0"}"#;
     redis.command(&["HSET", "postrider:{default}:workers", "ghost", record]);
-    let _worker = world.worker(&["--lease", "500ms"]);
+    let _worker = world.worker(&["--lease", "500ms", "--threads", "1"]);
     sink.wait_for(1, DEADLINE);
     eventually("one worker", DEADLINE, || {
         let consumers = redis.command(&["XINFO", "CONSUMERS", jobs, "postrider"]).array().len();

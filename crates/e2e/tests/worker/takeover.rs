@@ -98,7 +98,7 @@ fn thousands_of_dead_workers_are_removed_and_their_jobs_are_delivered() {
     redis.command(&["EVAL", script, "2", JOBS, WORKERS, &ghosts, &hold, &sink.url("/ok")]);
     let queue = world.queue();
     assert_eq!(queue.pending(), HOLD_A_JOB as i64);
-    let mut worker = world.worker(&["--lease", "1s"]);
+    let mut worker = world.worker(&["--lease", "1s", "--threads", "1"]);
     sink.wait_for(HOLD_A_JOB, DEADLINE);
     queue.wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), HOLD_A_JOB, "each once");

@@ -11,7 +11,8 @@ use super::{BUILD, Console};
 #[test]
 fn a_worker_serves_a_console_beside_its_work() {
     let world = World::new(BUILD);
-    let mut worker = world.worker(&["--console", "127.0.0.1:0"]);
+    // The console shows each thread as a worker.
+    let mut worker = world.worker(&["--console", "127.0.0.1:0", "--threads", "1"]);
     let line = worker.wait_for_log("serves the console", DEADLINE);
     let line: Value = serde_json::from_str(&line).expect("a line of JSON");
     let address = line["address"].as_str().and_then(|address| address.parse().ok());

@@ -170,7 +170,9 @@ fn servers(case: &Case) -> Servers {
 fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
     let servers = servers(case);
     let queue = Queue::new(redis, "default");
-    let arguments = ["--config", servers.config.path(), "--retry-base", "20ms", "--retry-cap", "50ms"];
+    let retry = ["--retry-base", "20ms", "--retry-cap", "50ms"];
+    // Each thread has its own connections, and what it has learned of destinations and the proxy.
+    let arguments = [&["--config", servers.config.path(), "--threads", "1"], &retry[..]].concat();
     // A missing name server is not queried for long.
     let worker =
         Postrider::ready_worker(build, redis, &arguments, &[("RES_OPTIONS", "timeout:1 attempts:1")]);
