@@ -114,7 +114,8 @@ fn a_full_redis_drains_jobs_and_their_callbacks(build: Build) {
     redis.command(&["XGROUP", "CREATE", &queue.key("jobs"), "postrider", "0"]);
     redis.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
     redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
-    let _worker = world.worker(&[]);
+    // Each thread joins as a worker, and they must believe what the other one enqueues.
+    let _worker = world.worker(&["--threads", "2"]);
     let all = reports(sink, "/done", JOBS);
     let mut ids: Vec<_> = all.iter().map(|report| report["job_id"].to_string()).collect();
     ids.sort();

@@ -18,7 +18,12 @@ end
 if made == 1 then
   redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
 end
--- A full Redis refuses the write. Then the caller uses its own.
-redis.pcall('SET', KEYS[2], ARGV[2], 'NX')
 local mark = redis.pcall('GET', KEYS[2])
+if not mark then
+  -- Redis allows this over maxmemory, and then the write after it: workers that use their own marks would not believe each
+  -- other's entries.
+  redis.pcall('XACK', KEYS[1], ARGV[1], '0-0')
+  redis.pcall('SET', KEYS[2], ARGV[2], 'NX')
+  mark = redis.pcall('GET', KEYS[2])
+end
 return {made, clock(), type(mark) == 'string' and mark or ARGV[2]}
