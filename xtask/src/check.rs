@@ -3,15 +3,17 @@
 use clap::builder::PossibleValuesParser;
 
 use crate::links;
+use crate::plots;
 use crate::step::{self, Result, cargo};
 use crate::tidy;
 use crate::tools;
 
 type Step = fn() -> Result;
 
-const STEPS: [(&str, Step); 13] = [
+const STEPS: [(&str, Step); 14] = [
     ("tidy", tidy::run),
     ("links", links::check),
+    ("plots", plots::check),
     ("fmt", || step::visibly(&mut cargo(&["fmt", "--all", "--check"]))),
     ("lean-tree", || absent("opentelemetry", &["--no-default-features"], LEAN)),
     ("one-tls", || absent("aws-lc", &[], ONE_TLS)),

@@ -45,7 +45,7 @@ enum Task {
         #[arg(last = true)]
         filter: Vec<String>,
     },
-    /// Check format, links, lints, documentation, dependencies, the lean build and the rules of the architecture
+    /// Check format, links, plots, lints, documentation, dependencies, the lean build and the rules of the architecture
     Check {
         /// Run only this step
         #[arg(long, value_name = "NAME", value_parser = check::names())]

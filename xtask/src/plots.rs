@@ -76,6 +76,19 @@ pub(crate) fn run() -> Result {
     sources::none(&PLOTS.iter().filter_map(|plot| write(plot).err()).collect::<Vec<_>>())
 }
 
+/// Checks that each plot is what its table gives now, and that there is no other one.
+pub(crate) fn check() -> Result {
+    let page = page()?;
+    let committed = |file: &str| fs::read_to_string(step::root().join(file)).ok();
+    let mut failures: Vec<String> =
+        PLOTS.iter().filter_map(|plot| plot.problem(&page, committed(&plot.file()).as_deref())).collect();
+    let files = fs::read_dir(step::root().join(FOLDER)).map_err(|error| format!("{FOLDER}: {error}"))?;
+    let files = files.flatten().map(|file| format!("{FOLDER}/{}", file.file_name().display()));
+    let others = files.filter(|file| PLOTS.iter().all(|plot| plot.file() != *file));
+    failures.extend(others.map(|file| format!("{file}: no plot of xtask/src/plots.rs: delete it")));
+    sources::none(&failures)
+}
+
 fn page() -> Result<String> {
     fs::read_to_string(step::root().join(PAGE)).map_err(|error| format!("{PAGE}: {error}"))
 }
@@ -111,6 +124,22 @@ impl Plot {
         let is_ours = expression(self.ours).is_match(&label);
         Some(Bar { group: groups.join(", "), label, measure: row.measure, is_ours })
     }
+
+    /// What is wrong with the committed file, or with the page that shows it.
+    fn problem(&self, page: &str, committed: Option<&str>) -> Option<String> {
+        let (file, section) = (self.file(), self.section);
+        match self.draw(page) {
+            Err(failure) => Some(failure),
+            Ok(svg) if committed != Some(&svg) => Some(format!(
+                "{file} is not what the table of the section `{section}` in {PAGE} gives: `cargo xtask plots` draws it"
+            )),
+            Ok(_) => {
+                let link = format!("]({})", file.trim_start_matches("docs/"));
+                (!page.contains(&link))
+                    .then(|| format!("{PAGE}: the section `{section}` does not show {file}"))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +147,43 @@ mod tests {
     use super::*;
 
     const PLOT: Plot = less("A section", "b", "A title");
+    const TEXT: &str = "## A section\n\n| | b |\n|---|---|\n| bare | 10 |\n| worker | 20 (15–30) |\n\n![b](plots/a-section.svg)\n";
+
+    #[test]
+    fn a_plot_that_is_out_of_date_is_named_with_what_mends_it() {
+        let drawn = PLOT.draw(TEXT).unwrap();
+        assert_eq!(PLOT.problem(TEXT, Some(&drawn)), None);
+        let expected = "docs/plots/a-section.svg is not what the table of the section `A section` in docs/performance.md \
+                        gives: `cargo xtask plots` draws it";
+        assert_eq!(PLOT.problem(TEXT, None).as_deref(), Some(expected));
+        for changed in [("10", "11"), ("–30", "–31"), ("worker", "the worker")] {
+            let page = TEXT.replace(changed.0, changed.1);
+            assert_eq!(PLOT.problem(&page, Some(&drawn)).as_deref(), Some(expected), "{changed:?}");
+        }
+        // Text around the table does not matter.
+        assert_eq!(PLOT.problem(&format!("# A page\n\n{TEXT}More.\n"), Some(&drawn)), None);
+    }
+
+    #[test]
+    fn what_a_plot_needs_of_the_page_is_named() {
+        let drawn = PLOT.draw(TEXT).unwrap();
+        let problem = |from, to| PLOT.problem(&TEXT.replace(from, to), Some(&drawn)).unwrap();
+        let advice =
+            "; docs/plots/a-section.svg is drawn from it: change the page, or `PLOTS` in xtask/src/plots.rs";
+        assert_eq!(
+            problem("## A section", "## B"),
+            format!("docs/performance.md: no section `A section`{advice}")
+        );
+        assert_eq!(
+            problem("| b |", "| c |"),
+            format!("docs/performance.md: no table of the section `A section` has a column `b`{advice}")
+        );
+        assert_eq!(
+            problem("![b](plots/a-section.svg)", ""),
+            "docs/performance.md: the section `A section` does not show docs/plots/a-section.svg"
+        );
+    }
+
     #[test]
     fn rows_are_chosen_and_shortened_by_how_their_labels_end() {
         let plot = Plot { ending: ", rows a second", ours: "^relay", ..PLOT };
