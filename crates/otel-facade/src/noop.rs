@@ -13,17 +13,6 @@ use crate::{Carrier, ErrorType, Propagators, Value};
 
 pub(crate) const COMPILED: bool = false;
 
-/// Makes mimalloc the allocator of a program that exports telemetry. Without OpenTelemetry it does so only with musl, whose
-/// own allocator is slow.
-#[macro_export]
-macro_rules! use_exporters_allocator {
-    () => {
-        #[cfg(target_env = "musl")]
-        #[global_allocator]
-        static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-    };
-}
-
 /// Targets of log lines with their own level: there are none.
 pub(crate) const SDK_TARGETS: [&str; 0] = [];
 

@@ -42,16 +42,6 @@ pub(crate) use suppression::{Suppressed, is_suppressed, suppress, suppressed};
 
 pub(crate) const COMPILED: bool = true;
 
-/// Makes mimalloc the allocator of a program, which has to depend on it. Spans are allocated on the threads of the
-/// program and freed on the exporters', which glibc's allocator makes expensive. Without OpenTelemetry it does so only with musl.
-#[macro_export]
-macro_rules! use_exporters_allocator {
-    () => {
-        #[global_allocator]
-        static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-    };
-}
-
 /// Targets of log lines with their own level.
 pub(crate) const SDK_TARGETS: [&str; 4] =
     ["opentelemetry", "opentelemetry_sdk", "opentelemetry-otlp", "opentelemetry-prometheus"];
