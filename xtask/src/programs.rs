@@ -67,10 +67,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
         built("release", &["dead-host"])?
     } else {
         variables.push(Build::Otel.release_worker()?);
-        built(
-            profile,
-            &["bare-loop", "bare-loop-system", "bare-post", "bare-post-system", "otlp-receiver", "bench"],
-        )?
+        built(profile, &["bare-loop", "bare-post", "otlp-receiver", "bench"])?
     };
     // Every other word is a measurement that counts no allocations. Optimisation does not change their number.
     let counting = ["--rounds=", "--jobs=", "--in-flight=", "--json", "--counts", "--delivery-log"];
@@ -80,9 +77,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
     }
     let folder = step::target().join(folder_of(profile));
     command.env("POSTRIDER_BARE_LOOP_BIN", folder.join("bare-loop")).env("POSTRIDER_REDIS_SERVER", redis);
-    command.env("POSTRIDER_BARE_LOOP_SYSTEM_BIN", folder.join("bare-loop-system"));
     command.env("POSTRIDER_BARE_POST_BIN", folder.join("bare-post"));
-    command.env("POSTRIDER_BARE_POST_SYSTEM_BIN", folder.join("bare-post-system"));
     command.env("POSTRIDER_OTLP_RECEIVER_BIN", folder.join("otlp-receiver")).envs(variables);
     step::run("bench", command.args(words))
 }

@@ -9,7 +9,7 @@ use crate::measure::{self, Load, Measurement, Target};
 use crate::summary::{Rows, Summary};
 use crate::variant::Variant;
 
-const VARIANTS: [Variant; 4] = [Variant::Bare, Variant::BareSystem, Variant::Lean, Variant::OtelOff];
+const VARIANTS: [Variant; 3] = [Variant::Bare, Variant::Lean, Variant::OtelOff];
 /// The default limit of a job's fields is 4 MiB.
 const LENGTHS: [(&str, usize); 4] =
     [("1 KB", 1_000), ("64 KB", 64_000), ("1 MB", 1_000_000), ("4 MB", 4_000_000)];
@@ -44,8 +44,7 @@ fn add(rows: &mut Rows, name: &str, megabytes: f64, runs: &[Vec<Measurement>; VA
         let of = |runs: &[Measurement], value: fn(&Measurement) -> f64| -> Vec<f64> {
             runs.iter().map(value).collect()
         };
-        let reference = &runs[variant.reference_in(&VARIANTS)];
-        let to_bare = |value| ratios(&of(own, value), &of(reference, value)).text(2);
+        let to_bare = |value| ratios(&of(own, value), &of(&runs[0], value)).text(2);
         let each = |value| Summary::of(of(own, value).iter().map(|of_job| of_job / megabytes)).text(0);
         let rate = of(own, |run| run.jobs_per_second);
         rows.rows.push(vec![

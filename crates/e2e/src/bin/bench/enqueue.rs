@@ -45,14 +45,12 @@ struct Single {
     name: &'static str,
     address: SocketAddr,
     path: &'static str,
-    /// The index of the bare handler with the same allocator.
-    reference: usize,
     answered: Vec<Answered>,
 }
 
 impl Single {
-    fn new(name: &'static str, address: SocketAddr, path: &'static str, reference: usize) -> Single {
-        Single { name, address, path, reference, answered: vec![] }
+    fn new(name: &'static str, address: SocketAddr, path: &'static str) -> Single {
+        Single { name, address, path, answered: vec![] }
     }
 
     fn of(&self, of: fn(&Answered) -> f64) -> Vec<f64> {
@@ -60,20 +58,18 @@ impl Single {
     }
 }
 
-/// A job in each request, each build beside the bare handler with its allocator. The program has a core, and its client and Redis have
-/// another.
+/// A job in each request. The program has a core, and its client and Redis have another.
 fn singles(arguments: &Arguments, redis: &RedisServer, connections: usize, rows: &mut Rows) {
     const JOBS: &str = "/v1/queues/default/jobs";
     let job = format!("{{\"url\":\"{URL}\",\"body\":\"{}\"}}", body());
-    let bare = ["POSTRIDER_BARE_POST_SYSTEM_BIN", "POSTRIDER_BARE_POST_BIN"].map(|bin| bare(bin, redis));
+    let bare = bare(redis);
     let consoles = BUILDS.map(|(build, _)| console(build, redis));
-    let measured = [bare[0].0.0.id(), bare[1].0.0.id(), consoles[0].0.pid(), consoles[1].0.pid()];
+    let measured = [bare.0.0.id(), consoles[0].0.pid(), consoles[1].0.pid()];
     let _apart = Apart::new(&measured, &[process::of_server(&mut redis.connect())]);
     let mut singles = [
-        Single::new("bare handler, glibc", bare[0].1, "/", 0),
-        Single::new("bare handler, mimalloc", bare[1].1, "/", 1),
-        Single::new(BUILDS[0].1, consoles[0].1, JOBS, 0),
-        Single::new(BUILDS[1].1, consoles[1].1, JOBS, 1),
+        Single::new("bare handler", bare.1, "/"),
+        Single::new(BUILDS[0].1, consoles[0].1, JOBS),
+        Single::new(BUILDS[1].1, consoles[1].1, JOBS),
     ];
     for round in 0..arguments.rounds {
         for index in in_turn(round, singles.len()) {
@@ -88,7 +84,7 @@ fn singles(arguments: &Arguments, redis: &RedisServer, connections: usize, rows:
     let rate = |answered: &Answered| answered.per_second;
     let p99 = |answered: &Answered| answered.latency.p99.as_secs_f64() * 1e3;
     for single in &singles {
-        let reference = &singles[single.reference];
+        let reference = &singles[0];
         let p50 = single.of(|answered| answered.latency.p50.as_secs_f64() * 1e3);
         rows.rows.push(vec![
             format!("{}, {connections} connections", single.name),
@@ -113,9 +109,9 @@ impl Drop for Bare {
     }
 }
 
-fn bare(bin: &str, redis: &RedisServer) -> (Bare, SocketAddr) {
+fn bare(redis: &RedisServer) -> (Bare, SocketAddr) {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-    let mut command = Command::new(path_in(bin));
+    let mut command = Command::new(path_in("POSTRIDER_BARE_POST_BIN"));
     command.args([&redis.url(), &address.to_string()]).stdin(Stdio::null());
     let child = Bare(command.spawn().expect("the bare handler can be started"));
     wait::eventually("the bare handler listens", PATIENCE, || std::net::TcpStream::connect(address).ok());

@@ -12,7 +12,7 @@ use crate::summary::{Rows, Summary};
 use crate::variant::Variant;
 
 const MANY_HOSTS: u8 = 100;
-const VARIANTS: [Variant; 4] = [Variant::Bare, Variant::BareSystem, Variant::Lean, Variant::OtelOff];
+const VARIANTS: [Variant; 3] = [Variant::Bare, Variant::Lean, Variant::OtelOff];
 /// A new connection costs five times as much as a job on an old one.
 const CLOSING_SHARE: usize = 5;
 
@@ -90,14 +90,13 @@ fn measure(
 fn add(rows: &mut Rows, case: &Case, runs: &[Vec<Run>; VARIANTS.len()]) {
     for (variant, own) in VARIANTS.iter().zip(runs) {
         let of = |value: fn(&Run) -> f64| Summary::of(own.iter().map(value));
-        let reference = &runs[variant.reference_in(&VARIANTS)];
         let cpu = |runs: &[Run]| -> Vec<f64> { runs.iter().map(|run| run.measured.cpu).collect() };
         rows.rows.push(vec![
             case.name.to_owned(),
             variant.to_string(),
             of(|run| run.measured.jobs_per_second).text(0),
             of(|run| run.measured.cpu).text(1),
-            ratios(&cpu(own), &cpu(reference)).text(2),
+            ratios(&cpu(own), &cpu(&runs[0])).text(2),
             of(|run| run.handshakes).text(4),
             of(|run| run.resumed).text(2),
         ]);

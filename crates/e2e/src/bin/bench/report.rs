@@ -24,6 +24,9 @@ const HEADER: [&str; 13] = [
     "lost",
 ];
 
+/// The index of the bare loop.
+const BARE: usize = 0;
+
 /// The results of one variant. Ratios are to the bare loop in the same round.
 struct Row {
     variant: Variant,
@@ -46,13 +49,12 @@ struct Row {
 impl Row {
     fn of(index: usize, variant: Variant, comparison: &Comparison) -> Row {
         let Comparison { rounds, costs } = comparison;
-        let reference = variant.reference_in(&Variant::ALL);
         let of = |value: fn(&Measurement) -> f64| {
             Summary::of(rounds.iter().map(|round| value(&round.measurements[index])))
         };
         let ratio = |value: fn(&Measurement) -> f64| {
             let of = |round: &Round, index: usize| value(&round.measurements[index]);
-            Summary::of(rounds.iter().map(|round| of(round, index) / of(round, reference)))
+            Summary::of(rounds.iter().map(|round| of(round, index) / of(round, BARE)))
         };
         let all = |value: &dyn Fn(&Round) -> Option<f64>| {
             let values: Option<Vec<f64>> = rounds.iter().map(value).collect();
@@ -61,7 +63,7 @@ impl Row {
         let latency = |value: fn(&Latency) -> f64| all(&|round| round.latencies[index].as_ref().map(value));
         let latency_ratio = |value: fn(&Latency) -> f64| {
             let of = |round: &Round, index: usize| round.latencies[index].as_ref().map(value);
-            all(&|round| Some(of(round, index)? / of(round, reference)?))
+            all(&|round| Some(of(round, index)? / of(round, BARE)?))
         };
         let (p50, p99) = (
             |latency: &Latency| latency.p50.as_secs_f64() * 1e3,

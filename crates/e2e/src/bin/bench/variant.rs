@@ -11,10 +11,8 @@ use crate::running::{self, Running, path_in};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
-    /// The loop in `bare-loop`, with the allocator of a worker with OpenTelemetry.
+    /// The loop in `bare-loop`.
     Bare,
-    /// The same with the system's allocator, as a worker without OpenTelemetry has it.
-    BareSystem,
     /// The worker without OpenTelemetry.
     Lean,
     /// The worker with OpenTelemetry, switched off, which is the default.
@@ -31,31 +29,11 @@ pub(crate) enum Variant {
 const LOG_CONFIG: &str = "[results]\nkeep = \"1d\"\n";
 
 impl Variant {
-    pub(crate) const ALL: [Variant; 6] = [
-        Variant::Bare,
-        Variant::BareSystem,
-        Variant::Lean,
-        Variant::OtelOff,
-        Variant::OtelOn,
-        Variant::OtelPart,
-    ];
-
-    /// The loop that it is compared with: what differs is the work, and not the allocator.
-    pub(crate) fn reference(self) -> Variant {
-        match self {
-            Variant::BareSystem | Variant::Lean | Variant::Logged => Variant::BareSystem,
-            Variant::Bare | Variant::OtelOff | Variant::OtelOn | Variant::OtelPart => Variant::Bare,
-        }
-    }
+    pub(crate) const ALL: [Variant; 5] =
+        [Variant::Bare, Variant::Lean, Variant::OtelOff, Variant::OtelOn, Variant::OtelPart];
 
     pub(crate) fn is_bare(self) -> bool {
-        self == self.reference()
-    }
-
-    /// Its reference among these variants, which have it.
-    pub(crate) fn reference_in(self, variants: &[Variant]) -> usize {
-        let found = variants.iter().position(|variant| *variant == self.reference());
-        found.expect("each worker is measured with its reference")
+        self == Variant::Bare
     }
 
     /// Starts the program on that Redis. The bare loop exits by itself after `jobs` jobs.
@@ -146,9 +124,7 @@ impl Variant {
                 ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
                 ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
             ],
-            Variant::Bare | Variant::BareSystem | Variant::Lean | Variant::OtelOff | Variant::Logged => {
-                Vec::new()
-            }
+            Variant::Bare | Variant::Lean | Variant::OtelOff | Variant::Logged => Vec::new(),
         }
     }
 
@@ -160,7 +136,6 @@ impl Variant {
     pub(crate) fn program(self) -> PathBuf {
         path_in(match self {
             Variant::Bare => "POSTRIDER_BARE_LOOP_BIN",
-            Variant::BareSystem => "POSTRIDER_BARE_LOOP_SYSTEM_BIN",
             Variant::Lean | Variant::Logged => "POSTRIDER_LEAN_BIN",
             Variant::OtelOff | Variant::OtelOn | Variant::OtelPart => "POSTRIDER_OTEL_BIN",
         })
@@ -169,7 +144,7 @@ impl Variant {
     /// The program that counts its allocations, if there is one.
     pub(crate) fn counting_program(self) -> Option<PathBuf> {
         let variable = match self {
-            Variant::Bare | Variant::BareSystem => return None,
+            Variant::Bare => return None,
             Variant::Lean | Variant::Logged => "POSTRIDER_LEAN_ALLOCATIONS_BIN",
             Variant::OtelOff | Variant::OtelOn | Variant::OtelPart => "POSTRIDER_OTEL_ALLOCATIONS_BIN",
         };
@@ -181,7 +156,6 @@ impl Display for Variant {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.pad(match self {
             Variant::Bare => "bare loop",
-            Variant::BareSystem => "bare loop, glibc",
             Variant::Lean => "worker, lean",
             Variant::OtelOff => "worker, otel off",
             Variant::OtelOn => "worker, otel on",
