@@ -61,7 +61,7 @@ impl SharedFlows {
     }
 
     /// A job came that has to wait.
-    pub(super) fn came(&self, id: FlowId, at: Instant) {
+    pub(super) fn job_came(&self, id: FlowId, at: Instant) {
         let mut flows = self.lock();
         Self::entry(&mut flows, id, at).came.get_or_insert(at);
     }
@@ -96,7 +96,7 @@ mod tests {
         flows.answered(id(0), start + PROVEN_FOR, Duration::ZERO);
         flows.fell_silent(id(1), start + PROVEN_FOR);
         let later = start + PROVEN_FOR + Duration::from_millis(1);
-        flows.came(id(2), start + PROVEN_FOR);
+        flows.job_came(id(2), start + PROVEN_FOR);
         flows.answered(FlowId::of("new"), later, Duration::ZERO);
         assert_eq!((flows.lock().len(), flows.silences()), (4, 1));
         let known = Known {

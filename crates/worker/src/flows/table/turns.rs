@@ -10,7 +10,7 @@ impl FlowTable {
     /// The flow waits for the share of attempts on probation, since a job of it has come.
     pub(in crate::flows) fn wait(&mut self, id: FlowId, now: Instant) {
         if let Some(shared) = &self.shared {
-            shared.came(id, now);
+            shared.job_came(id, now);
         }
         self.push_waiting(id, now, now);
     }
