@@ -52,16 +52,16 @@ impl Display for Subject {
 /// The agreed limits, in instructions per job. Lower them when a job becomes cheaper. Runs differ by about
 /// 0.5 %.
 const COST_MAX: [(Subject, f64); 5] = [
-    (Subject::new(Variant::Lean, Kind::Plain), 132_000.0),
-    (Subject::new(Variant::Lean, Kind::Secure), 137_000.0),
-    (Subject::new(Variant::Lean, Kind::Held), 356_000.0),
+    (Subject::new(Variant::Lean, Kind::Plain), 117_000.0),
+    (Subject::new(Variant::Lean, Kind::Secure), 125_500.0),
+    (Subject::new(Variant::Lean, Kind::Held), 317_000.0),
     (Subject::new(Variant::OtelOff, Kind::Plain), 118_000.0),
     (Subject::new(Variant::OtelOn, Kind::Plain), 195_000.0),
 ];
 /// At most this many runs per count; the lowest is used. Rare events, like a job that has to wait, only add to it.
 const RUNS: usize = 5;
 /// The largest allowed ratio of instructions with telemetry off to those of the lean build.
-const COST_WHEN_OFF_MAX: f64 = 1.01;
+const COST_WHEN_OFF_MAX: f64 = 1.02;
 
 /// The cost per job, if it could be counted.
 #[derive(Clone, Copy, Debug)]
@@ -181,9 +181,9 @@ mod tests {
     }
 
     #[test]
-    fn telemetry_switched_off_may_cost_one_percent() {
-        assert_eq!(too_many(&counted(100_000.0, 100_900.0)), Vec::<String>::new());
-        assert_eq!(too_many(&counted(100_000.0, 101_100.0)).len(), 1);
+    fn telemetry_switched_off_may_cost_two_percent() {
+        assert_eq!(too_many(&counted(100_000.0, 101_900.0)), Vec::<String>::new());
+        assert_eq!(too_many(&counted(100_000.0, 102_100.0)).len(), 1);
         assert_eq!(too_many(&[]), Vec::<String>::new(), "nothing was counted");
     }
 
