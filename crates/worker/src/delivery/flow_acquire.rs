@@ -34,7 +34,10 @@ impl Gate {
         }
         if taken.granted == 0 {
             match taken.why {
-                Some(FlowLimit::Open) => self.flows.set_open(pass.id, Some(taken.wait), false),
+                Some(FlowLimit::Open) => {
+                    self.flows.set_open(pass.id, Some(taken.wait), false);
+                    self.flows.offer(pass);
+                }
                 Some(FlowLimit::Asked) => self.flows.hold(pass.id, taken.wait),
                 _ => {}
             }

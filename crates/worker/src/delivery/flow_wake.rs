@@ -9,7 +9,7 @@ use postrider_queue::work::{Admission, AdmissionOrder, FlowLimit, FlowRequest};
 use tracing::debug;
 
 use super::flow_gate::Gate;
-use super::hold::CHECK_INTERVAL;
+use super::hold::{CHECK_INTERVAL, OPEN_CHECK_INTERVAL};
 use crate::shard::alarm::Alarm;
 use crate::shard::settings::CurrentSettings;
 
@@ -143,9 +143,8 @@ impl Waker {
             }
             Some(FlowLimit::Open) => {
                 flows.set_open(id, Some(taken.wait), false);
-                if kind.is_some() {
-                    admission.again = admission.again.min(CHECK_INTERVAL);
-                }
+                let soon = if kind.is_some() { CHECK_INTERVAL } else { OPEN_CHECK_INTERVAL };
+                admission.again = admission.again.min(soon);
             }
             Some(FlowLimit::Trial) => {
                 admission.admitted = Admitted::Trial;

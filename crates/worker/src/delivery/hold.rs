@@ -6,6 +6,9 @@ use postrider_queue::work::{FlowLimit, Grant, WaitReason};
 
 /// The longest time between two checks of a flow that holds jobs.
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest time between two checks of a flow whose breaker is open: another worker may hold a job that could be a second
+/// opinion, and has to find the flow due.
+pub(super) const OPEN_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A job must be held.
 #[derive(Clone, Copy, Debug)]

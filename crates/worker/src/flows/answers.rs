@@ -7,6 +7,7 @@ use postrider_queue::job::FlowId;
 use super::candidate::Candidate;
 use super::evidence::JobKind;
 use super::flow::Flow;
+use super::pass::Pass;
 use super::{Flows, left};
 
 impl Flows {
@@ -34,6 +35,11 @@ impl Flows {
         !job.has_failed
             && !table.is_crowded(job.flow, now)
             && table.flow(job.flow, now).evidence.asks(job.kind, now)
+    }
+
+    /// A job that had begun an attempt is about to be held, since another worker has opened the breaker. It may be a second opinion.
+    pub(crate) fn offer(&self, pass: &Pass) {
+        self.lock().offer(pass.key, Instant::now());
     }
 
     /// The kind of a held job that could be a second opinion while the breaker is open.

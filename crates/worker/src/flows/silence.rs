@@ -109,7 +109,7 @@ impl Attempts {
         &mut self.all[key.index]
     }
 
-    fn get(&self, key: AttemptKey) -> Option<&TrackedAttempt> {
+    pub(super) fn get(&self, key: AttemptKey) -> Option<&TrackedAttempt> {
         self.all.get(key.index).filter(|attempt| attempt.number == key.number)
     }
 }

@@ -145,6 +145,14 @@ impl FlowTable {
         verdict
     }
 
+    /// The job of an attempt could be a second opinion, unless it has failed before.
+    pub(super) fn offer(&mut self, key: AttemptKey, now: Instant) {
+        let Some(attempt) = self.attempts.get(key).filter(|attempt| !attempt.has_failed).copied() else {
+            return;
+        };
+        self.flow(attempt.flow, now).evidence.offer(attempt.kind, now);
+    }
+
     /// Redis counts one attempt of the flow less.
     pub(super) fn uncount(&mut self, id: FlowId) {
         if let Some(flow) = self.flows.get_mut(&id) {
