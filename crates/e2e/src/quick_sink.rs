@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -126,12 +126,22 @@ fn bound(address: Ipv4Addr, device: Option<&[u8]>) -> TcpSocket {
 
 async fn serve(socket: TcpSocket, seen: Arc<Seen>) {
     let listener = socket.listen(BACKLOG).expect("the runtime takes the socket");
-    while let Ok((stream, _)) = listener.accept().await {
-        let seen = Arc::clone(&seen);
+    loop {
+        let (stream, seen) = (accepted(&listener).await, Arc::clone(&seen));
         tokio::spawn(async move {
             // Each run ends by killing the client within a request.
             let _ = answer(stream, &seen).await;
         });
+    }
+}
+
+/// The next connection. Where descriptors are lacking, it waits until others have ended.
+pub(crate) async fn accepted(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::background::Background;
-use crate::quick_sink::UnderWay;
+use crate::quick_sink::{UnderWay, accepted};
 
 /// The protocol of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,8 @@ async fn serve(
         async move {
             let listener =
                 tokio::net::TcpListener::from_std(listener).expect("the runtime takes the listener");
-            while let Ok((stream, _)) = listener.accept().await {
+            loop {
+                let stream = accepted(&listener).await;
                 tokio::spawn(connection(stream, acceptor.clone(), seen.clone(), answers));
             }
         }
