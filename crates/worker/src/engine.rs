@@ -217,11 +217,9 @@ fn made_settings(
     warnings: &Warnings,
 ) -> Result<Settings, TlsError> {
     let mut sender = config.sender.clone();
-    let [of_host, mut most] = sender.http.idle_max(config.concurrency);
-    if slots < config.concurrency {
-        // Idle connections must not take the descriptors that requests need.
-        most = most.min(slots);
-    }
+    let [of_host, most] = sender.http.idle_max(config.concurrency);
+    // Idle connections must not take the descriptors that requests need.
+    let most = most.min(descriptors::idle(slots, config.threads));
     (sender.http.max_idle_per_host, sender.http.max_idle) = (Some(of_host), Some(most));
     let refusing = config.queues.iter().filter(|queue| queue.unknown_fields == UnknownFields::Refuse);
     let stopping = config.queues.iter().filter(|queue| queue.on_dead == OnDead::Stop);

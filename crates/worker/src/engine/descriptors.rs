@@ -1,5 +1,7 @@
 //! File descriptors: how many the worker may open, and how many slots fit.
 
+use std::num::NonZeroUsize;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
@@ -44,6 +46,18 @@ fn fitting(concurrency: usize, limit: u64, reserved: u64) -> usize {
     fitting.clamp(1, concurrency.max(1))
 }
 
+/// The idle connections of a thread for which there are descriptors beside its slots.
+pub(super) fn idle(slots: usize, threads: NonZeroUsize) -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    fitting_idle(slots, limit / threads.get() as u64)
+}
+
+/// As many as slots, since [`fitting`] counts these, and what is left beside two descriptors for each slot.
+fn fitting_idle(slots: usize, limit: u64) -> usize {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    limit.saturating_sub(RESERVED as usize + 2 * slots).max(slots)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +68,13 @@ mod tests {
         assert_eq!(fitting(64, 36, 28), 4);
         assert_eq!(fitting(64, 10, 28), 1, "it still works");
         assert_eq!(fitting(100_000, u64::MAX, 28), 100_000);
+    }
+
+    #[test]
+    fn idle_connections_fit_into_what_slots_leave() {
+        assert_eq!(fitting_idle(4_000, 20_000), 11_984);
+        assert_eq!(fitting_idle(9_985, 20_000), 9_985, "as many as slots");
+        assert_eq!(fitting_idle(64, u64::MAX), usize::MAX - 16 - 128);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub struct HttpConfig {
     pub pool_idle_timeout: Duration,
     /// Idle connections that are kept for one destination. Default: 256, or the worker's concurrency if that is more.
     pub max_idle_per_host: Option<usize>,
-    /// Idle connections that are kept over all destinations. One more closes all of them. Default: 512, or the worker's
+    /// Idle connections that are kept over all destinations. One more closes all of them. Default: 512, or twice the worker's
     /// concurrency if that is more.
     pub max_idle: Option<usize>,
     /// The minimum version of TLS. Default: 1.2.
@@ -89,10 +89,11 @@ impl Default for HttpConfig {
 
 impl HttpConfig {
     /// The limits of idle connections, for one destination and over all, of a worker with this concurrency. Answers
-    /// may arrive together, and each connection is needed again for the next request.
+    /// may arrive together, and each connection is needed again for the next request. A request whose connection is not back yet
+    /// makes another one, so there are more than slots.
     pub(crate) fn idle_max(&self, concurrency: usize) -> [usize; 2] {
-        [(self.max_idle_per_host, 256), (self.max_idle, 512)]
-            .map(|(set, default): (Option<usize>, usize)| set.unwrap_or(default.max(concurrency)))
+        let of_host = self.max_idle_per_host.unwrap_or(256.max(concurrency));
+        [of_host, self.max_idle.unwrap_or(512.max(2 * concurrency))]
     }
 }
 
@@ -117,11 +118,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_with_many_slots_keeps_as_many_idle_connections() {
+    fn a_worker_with_many_slots_keeps_more_idle_connections() {
         let default = HttpConfig::default();
         assert_eq!(
             [64, 300, 10_000].map(|slots| default.idle_max(slots)),
-            [[256, 512], [300, 512], [10_000, 10_000]]
+            [[256, 512], [300, 600], [10_000, 20_000]]
         );
         let set = HttpConfig { max_idle_per_host: Some(2), max_idle: Some(3), ..default };
         assert_eq!(set.idle_max(10_000), [2, 3]);
