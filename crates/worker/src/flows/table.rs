@@ -90,7 +90,7 @@ impl FlowTable {
             Line::Behind => flow.window.half(),
         };
         let must_queue = load.others_wait && flow.is_tried && line != Line::Admitted;
-        let crowded = crowded && !(has_place && !flow.window.is_proven(now));
+        let crowded = crowded && (!has_place || flow.window.is_proven(now));
         if on_probation && (crowded || must_queue) {
             return Decision::Crowded;
         }
