@@ -155,11 +155,9 @@ impl Call {
         let call = |keys: &[&str], more: &[&str]| Call::new(script, keys, &[&own, more].concat());
         let result = format!("result:{}", held.id);
         match script {
-            Script::Complete => Call::new(
-                script,
-                &["jobs", "stats"],
-                &[GROUP, &held.consumer, "100000", &held.count, "0", &held.id],
-            ),
+            Script::Complete => {
+                Call::new(script, &["jobs", "stats"], &[GROUP, &held.consumer, "100000", "", "0", &held.id])
+            }
             Script::CompleteWithResult => call(&["jobs", &result, "stats"], &["60000", "{}"]),
             Script::Postpone => {
                 let keys = ["jobs", "waiting", "scheduled", "scheduled", "scheduled", "stats"];
@@ -178,6 +176,15 @@ impl Call {
             ),
             other => panic!("{other:?} settles nothing"),
         }
+    }
+
+    /// The same for succeeded jobs that must still be held at this delivery count, as those of a line.
+    #[must_use]
+    pub fn still_held(mut self, count: &str) -> Call {
+        if self.script == Script::Complete {
+            self.args[3] = count.as_bytes().to_vec();
+        }
+        self
     }
 
     /// Extends one lease.

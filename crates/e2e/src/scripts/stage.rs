@@ -262,7 +262,12 @@ impl Stage {
         letter(&self.call(&Call::settle(script, held, fields)))
     }
 
-    /// The same without the permission for one command.
+    /// The same where a success is refused as well if another worker holds the job.
+    pub fn settle_held(&self, script: Script, held: &RunningJob, fields: &[(&str, &str)]) -> String {
+        letter(&self.call(&Call::settle(script, held, fields).still_held(&held.count)))
+    }
+
+    /// [`Stage::settle`] without the permission for one command.
     pub fn settle_without(
         &self,
         command: &str,

@@ -86,10 +86,10 @@ fn a_settlement_by_another_than_the_holder_is_refused() {
         let held = stage.deliver("a", JOB);
         let before = stage.snapshot();
         for stale in [held_by(&held, "b", "1"), held_by(&held, "a", "2"), held_by(&held, "a", "0")] {
-            assert_eq!(stage.settle(script, &stale, JOB), "l", "{script:?} {stale:?}");
+            assert_eq!(stage.settle_held(script, &stale, JOB), "l", "{script:?} {stale:?}");
         }
         let gone = RunningJob { id: "1-1".to_owned(), ..held.clone() };
-        assert_eq!(stage.settle(script, &gone, JOB), "g", "{script:?}");
+        assert_eq!(stage.settle_held(script, &gone, JOB), "g", "{script:?}");
         assert_eq!(stage.snapshot(), before, "{script:?}");
     }
 }
@@ -101,10 +101,39 @@ fn a_settlement_after_another_took_over_is_refused() {
         let held = stage.deliver("a", JOB);
         assert_eq!(stage.take_over("b", 0).len(), 1);
         let before = stage.snapshot();
-        assert_eq!(stage.settle(script, &held, JOB), "l", "{script:?}");
+        assert_eq!(stage.settle_held(script, &held, JOB), "l", "{script:?}");
         assert_eq!(stage.snapshot(), before, "{script:?}");
-        assert_eq!(stage.settle(script, &held_by(&held, "b", "2"), JOB), "o", "{script:?}");
+        assert_eq!(stage.settle_held(script, &held_by(&held, "b", "2"), JOB), "o", "{script:?}");
         assert_eq!(stage.copies(MARK), settled(script), "{script:?}");
+    }
+}
+
+#[test]
+fn a_success_is_final_whoever_holds_the_job() {
+    let stage = Stage::new();
+    let held = stage.deliver("a", JOB);
+    assert_eq!(stage.take_over("b", 0).len(), 1);
+    let other = held_by(&held, "b", "2");
+    assert_eq!(stage.settle(Script::Complete, &held, JOB), "o");
+    assert_eq!(stage.copies(MARK), Copies::default());
+    assert_eq!(stage.pending(), []);
+    let before = stage.snapshot();
+    for script in Script::SETTLING {
+        assert_eq!(stage.settle(script, &other, JOB), "g", "{script:?}");
+    }
+    assert_eq!(stage.snapshot(), before);
+}
+
+#[test]
+fn a_success_that_another_worker_has_not_had_ends_no_job_that_it_has_moved() {
+    for script in [Script::Postpone, Script::HandBack, Script::DeadLetter, Script::DeadLetterEntry] {
+        let stage = Stage::new();
+        let held = stage.deliver("a", JOB);
+        assert_eq!(stage.take_over("b", 0).len(), 1);
+        assert_eq!(stage.settle(script, &held_by(&held, "b", "2"), JOB), "o", "{script:?}");
+        let before = stage.snapshot();
+        assert_eq!(stage.settle(Script::Complete, &held, JOB), "g", "{script:?}");
+        assert_eq!(stage.snapshot(), before, "{script:?}");
     }
 }
 
@@ -117,10 +146,14 @@ fn a_group_of_done_jobs_is_judged_one_by_one() {
     for held in [&lost, &last] {
         call.args.push(held.id.clone().into_bytes());
     }
-    assert_eq!(stage.call(&call), Reply::Bulk(b"olo".to_vec()));
+    let held = call.clone().still_held("1");
+    assert_eq!(stage.call(&held), Reply::Bulk(b"olo".to_vec()));
     assert_eq!(stage.copies(MARK), in_stream(1));
-    assert_eq!(stage.call(&call), Reply::Bulk(b"glg".to_vec()));
+    assert_eq!(stage.call(&held), Reply::Bulk(b"glg".to_vec()));
     assert_eq!(stage.copies(MARK), in_stream(1));
+    assert_eq!(stage.call(&call), Reply::Bulk(b"gog".to_vec()));
+    assert_eq!(stage.copies(MARK), in_stream(0));
+    assert_eq!(stage.pending(), []);
 }
 
 #[test]
@@ -134,8 +167,7 @@ fn a_job_in_flight_between_jobs_that_are_done_stays_in_flight() {
     call.args.truncate(5);
     call.args.extend([&held[0], &held[1]].map(|held| held.id.clone().into_bytes()));
     assert_eq!(stage.call(&call), Reply::Bulk(b"og".to_vec()));
-    let mut earlier = Call::settle(Script::Complete, &held[2], &[]);
-    earlier.args[3] = b"2".to_vec();
+    let mut earlier = Call::settle(Script::Complete, &held[2], &[]).still_held("2");
     earlier.args.push(held[4].id.clone().into_bytes());
     assert_eq!(stage.call(&earlier), Reply::Bulk(b"ll".to_vec()));
     assert_eq!(stage.copies(MARK), in_stream(2));

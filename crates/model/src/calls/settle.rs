@@ -44,17 +44,19 @@ pub(crate) struct Postpone<'a> {
 }
 
 impl Shard {
-    /// Removes succeeded jobs of one delivery count, and counts them with `earlier` ones, or nothing.
+    /// Removes succeeded jobs, with `count` only those that the consumer holds with that delivery count, and counts them with
+    /// `earlier` ones, or nothing.
     pub(crate) fn complete(
         self,
         consumer: &str,
-        count: u64,
+        count: Option<u64>,
         earlier: Option<u64>,
         ids: &[String],
         log: Option<Log>,
     ) -> Call {
-        let earlier = earlier.map_or_else(String::new, |earlier| earlier.to_string());
-        let own = [GROUP, consumer, "100000", &count.to_string(), &earlier].map(str::to_owned);
+        let [count, earlier] =
+            [count, earlier].map(|number| number.map_or_else(String::new, |number| number.to_string()));
+        let own = [GROUP, consumer, "100000", &count, &earlier].map(str::to_owned);
         let records = "[1]\n".repeat(ids.len());
         let call = self.call("complete", &["jobs", "stats"], &own).with_log(self, log, Some(&records));
         let ids: Vec<Bytes> = ids.iter().map(|id| id.clone().into_bytes()).collect();

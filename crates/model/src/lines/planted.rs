@@ -5,7 +5,7 @@ use crate::small::{Mutation, planted};
 
 /// All of them.
 #[rustfmt::skip]
-pub(crate) const MUTATIONS: [Mutation; 31] = [
+pub(crate) const MUTATIONS: [Mutation; 32] = [
     planted("take_turns: gives every job its turn", "take_turns", ["elseif first_in_line(order, place) ~= place then", "elseif false then"], &[], 0),
     planted("take_turns: looks at no earlier job", "take_turns",
         ["local place = entry and place_of_entry(seen, entry[2], ARGV[3])", "local place"],
@@ -23,6 +23,7 @@ pub(crate) const MUTATIONS: [Mutation; 31] = [
         ["'_job_id', job_id, '_enqueued_at'", "'_job_id', job_id .. 'x', '_enqueued_at'"],
         &[], 0),
     planted("complete in line: keeps the place", "complete_in_line", ["redis.call('ZREM', order, unpack(places))", ""], &[], 0),
+    planted("complete in line: no fence", "complete_in_line", ["if ARGV[4] ~= '' then", "if false then"], &[Kind::Pause], 0),
     planted("complete in line: calls nobody", "complete_in_line", ["call_first(jobs, order, order_waiting, places[i])", ""], &[], 0),
     planted("complete in line: removes before it writes", "complete_in_line",
         ["redis.call('XADD', jobs, '*', unpack(fields))\n      redis.call('HDEL', order_waiting, job_in(first))",

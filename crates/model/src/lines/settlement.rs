@@ -88,7 +88,8 @@ impl Lines {
             Conclusion::Success => match called(true) {
                 None => {
                     let ids = std::slice::from_ref(&held.id);
-                    (SHARD.complete(&held.consumer, held.count, Some(0), ids, None), LineMode::Pass)
+                    let count = place_of(delivery).map(|_| held.count);
+                    (SHARD.complete(&held.consumer, count, Some(0), ids, None), LineMode::Pass)
                 }
                 called => {
                     let call = SHARD.complete_with_result(held, &job_id, 0, None);
@@ -136,7 +137,9 @@ impl Lines {
         let delivery = job::delivery(id, flight.count, &flight.fields);
         let Some(call) = self.settlement(&held, &delivery, ending) else { return };
         let is_there = |world: &Self| world.stream("jobs").is_some_and(|jobs| jobs.entries.contains_key(&id));
-        let is_ours = self.is_held(worker, id, flight.count) && is_there(self);
+        // A success ends a job whoever holds it, unless it is ordered.
+        let is_final = call.script == "complete";
+        let is_ours = (is_final || self.is_held(worker, id, flight.count)) && is_there(self);
         let before = self.redis.db.keys.clone();
         let rights = self.redis.left.of(Kind::Rights);
         let reply = self.call(sources, &call, fate);

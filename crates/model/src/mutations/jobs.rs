@@ -55,9 +55,7 @@ const FENCE: &str = "if row[2] ~= consumer or row[4] ~= tonumber(count) then";
 
 /// Those of the world of jobs.
 #[rustfmt::skip]
-pub(super) const ALL: [Mutation; 68] = [
-    script("complete: no fence",
-        &[("complete", "ARGV[3], ARGV[2])", "ARGV[3])"), ("complete", "rows[row][4] ~= count", "false")], &[Kind::Pause]),
+pub(super) const ALL: [Mutation; 67] = [
     script("postpone: no fence", &[("postpone", FENCE, "if false then")], &[Kind::Pause]),
     script("dead_letter: no fence", &[("dead_letter", FENCE, "if false then")], &[Kind::Pause]),
     script("hand_back: no fence", &[("hand_back", FENCE, "if false then")], &[Kind::Pause, Kind::Stop]),
@@ -65,7 +63,7 @@ pub(super) const ALL: [Mutation; 68] = [
         &[("complete", "redis.call('XACK', stream, group, '0-0')", "")], &[Kind::Rights]),
     script("complete: writes no record",
         &[("complete", "return refused and refused.err or write_log(log, count)", "return nil")], &[]),
-    script("complete: leaves the entry", &[("complete", "redis.call('XDEL', stream, ...)", "")], &[]),
+    script("complete: leaves the entry", &[("complete", "redis.call('XDEL', stream, ...)", "0")], &[]),
     script("postpone: leaves the entry", &[("postpone", "leave_stream(stream, group, id)\nif", "if")], &[]),
     script("dead_letter: leaves the entry",
         &[("dead_letter", "local refusal = settled(2, KEYS[5], log, 1, leave_stream, KEYS[1], ARGV[1], ARGV[3])", "local refusal")], &[]),

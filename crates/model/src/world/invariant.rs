@@ -7,7 +7,7 @@ pub(crate) enum Invariant {
     Place,
     /// It is there once.
     Once,
-    /// A settlement under a lost lease has no effect.
+    /// A settlement under a lost lease has no effect, unless it is that of a success, which ends the job.
     Fence,
     /// A worker that renews its leases loses none.
     Lease,
@@ -34,7 +34,7 @@ impl Invariant {
         match self {
             Self::Place => "place: an acknowledged job is in a place that a loop finds",
             Self::Once => "once: a job is in one place",
-            Self::Fence => "fence: a settlement under a lost lease has no effect",
+            Self::Fence => "fence: a settlement under a lost lease has no effect, except that of a success",
             Self::Lease => "lease: a worker that renews its leases loses none",
             Self::Send => "send: a request is sent only under a lease that was confirmed within half of it",
             Self::Alarm => "alarm: a waiting job has a due time, or its flow a check",

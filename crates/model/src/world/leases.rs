@@ -41,6 +41,14 @@ impl World {
         pending.is_some_and(|own| own.consumer == held.consumer.as_bytes() && own.count == held.count)
     }
 
+    /// Whether an entry is in the stream, or pending for any consumer.
+    pub(super) fn is_ready_or_pending(&self, id: Id) -> bool {
+        self.jobs().is_some_and(|stream| {
+            let group = stream.groups.get(GROUP.as_bytes());
+            stream.entries.contains_key(&id) || group.is_some_and(|group| group.pending.contains_key(&id))
+        })
+    }
+
     /// A worker renews its leases, and learns which are lost. Returns whether Redis answers.
     pub(super) fn heartbeat(&mut self, rules: &Rules, worker: usize) -> bool {
         let own = &self.workers[worker];

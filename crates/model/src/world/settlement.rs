@@ -47,7 +47,7 @@ impl World {
                 SHARD.complete_with_result(held, &job_id, RESULT_MS, LOG)
             }
             Conclusion::Complete => {
-                SHARD.complete(&held.consumer, held.count, Some(0), std::slice::from_ref(&held.id), LOG)
+                SHARD.complete(&held.consumer, None, Some(0), std::slice::from_ref(&held.id), LOG)
             }
             Conclusion::Retry => {
                 let written = waited(job::after_attempt(&delivery, decoded.as_ref().ok()?, attempts));

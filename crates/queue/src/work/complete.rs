@@ -10,7 +10,8 @@ use crate::job::{Lease, LinePlace};
 use crate::redis::{Error, QueueShard, Settled, ids, number};
 
 impl QueueShard {
-    /// Removes succeeded jobs: at most 256. Those without an order key are before the others, both in ascending order of
+    /// Removes succeeded jobs: at most 256. A success ends a job also if another worker has taken it over by then, unless it
+    /// is ordered. Those without an order key are before the others, both in ascending order of
     /// their entries. `log` has the record of each, if there is a delivery log, and `place` its place in its line, if one of
     /// them is ordered. `count` is how many jobs of earlier calls to count with these; with `None`, a later call or [`QueueShard::count`] has to
     /// count these.
@@ -28,18 +29,20 @@ impl QueueShard {
         let mut settled = Vec::with_capacity(leases.len());
         let place_of = |lease: &Lease| place.as_ref().and_then(|place| place(*lease));
         let is_ordered = |lease: &Lease| place_of(lease).is_some();
-        // Nearly all jobs are on their first delivery, which needs one call.
-        for same in
-            leases.chunk_by(|one, next| one.delivery == next.delivery && is_ordered(one) == is_ordered(next))
-        {
+        // A call for those without an order key, and one for each delivery count of the others.
+        for same in leases.chunk_by(|one, next| {
+            is_ordered(one) == is_ordered(next) && (one.delivery == next.delivery || !is_ordered(one))
+        }) {
             let is_ordered = is_ordered(&same[0]);
             let target = self.0.log.target();
             let records = target.map(|_| records(same, &log));
             let make = || {
                 let mut keys = vec![self.0.keys.jobs.clone(), self.0.keys.stats.clone()];
                 let mut args = self.identity(3 + same.len());
-                args.extend([Value::from_static_str(IN_FLIGHT_MAX), number(same[0].delivery)]);
-                args.push(count.map_or(Value::from_static_str(""), number));
+                let empty = Value::from_static_str("");
+                args.push(Value::from_static_str(IN_FLIGHT_MAX));
+                args.push(if is_ordered { number(same[0].delivery) } else { empty.clone() });
+                args.push(count.map_or(empty, number));
                 self.push_records(&mut keys, &mut args, target, records.clone());
                 args.extend(ids(same));
                 if is_ordered {

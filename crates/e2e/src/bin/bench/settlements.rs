@@ -79,7 +79,7 @@ fn settle(
         } else {
             uncounted += group;
         }
-        let mut call = vec!["EVALSHA", sha1, "2", STREAM, &stats, GROUP, "w", "100000", "1", &count];
+        let mut call = vec!["EVALSHA", sha1, "2", STREAM, &stats, GROUP, "w", "", "", &count];
         call.extend(ids.iter().map(String::as_str));
         assert_eq!(command(connection, &call).text(), "o".repeat(group));
     }

@@ -53,6 +53,8 @@ fn a_lost_lease_a_takeover_and_a_dead_lettering_are_counted() {
     };
     assert_eq!(sum(&["postrider.job.reclaimed"]), 1.0, "{metrics:#?}");
     assert_eq!(sum(&["postrider.job.dead"]), 1.0);
-    // It is one of the two: the response or the next heartbeat comes first.
-    assert_eq!(sum(&["postrider.job.leases_lost", "postrider.job.settlements_refused"]), 1.0);
+    // The worker that stood still has lost its lease, or the other one its job if the first one's success comes before its next
+    // heartbeat; where it comes in the middle of that, both.
+    let lost = sum(&["postrider.job.leases_lost", "postrider.job.settlements_refused"]);
+    assert!((1.0..=2.0).contains(&lost), "{lost}");
 }

@@ -60,7 +60,8 @@ impl Generator {
                 ids.sort_by_key(order);
                 ids.dedup();
                 job_ids.clone_from(&ids);
-                SHARD.complete(&held.consumer, held.count, self.one(&[None, Some(0), Some(3)]), &ids, log)
+                let count = self.chance(2).then_some(held.count);
+                SHARD.complete(&held.consumer, count, self.one(&[None, Some(0), Some(3)]), &ids, log)
             }
             1 => SHARD.complete_with_result(&held, &held.id.clone(), 60_000, log),
             2 => {

@@ -485,19 +485,19 @@ end
 
 ---- settled
 -- Ends jobs. `outcome` and `stats` are those of `count_jobs`, or nil if the caller counts the jobs. `leave` removes them from
--- `place`, by `leave_stream` or `leave_waiting`, with the arguments that follow. Every end of a job is here, after everything that
--- must exist by then: whatever is to be recorded of it belongs here.
+-- `place`, by `leave_stream` or `leave_waiting`, with the arguments that follow; it may return how many jobs these were. Every end of a
+-- job is here, after everything that must exist by then: whatever is to be recorded of it belongs here.
 --
 -- Counts the jobs. `log` is nil, or what `write_log` gets with the records of `count` jobs. Returns why Redis refuses these, or nil.
 local function settled(outcome, stats, log, count, leave, place, ...)
   -- Changes nothing, since the place exists. Redis refuses it over maxmemory, where the log must not grow; after the
   -- first write of a script, it allows everything.
   local refused = log and redis.pcall('SET', place, '', 'NX')
-  leave(place, ...)
+  count = leave(place, ...) or count
   if outcome then
     count_jobs(stats, outcome, count)
   end
-  if log then
+  if log and count > 0 then
     return refused and refused.err or write_log(log, count)
   end
 end
