@@ -71,6 +71,7 @@ scripts! {
     Leave "leave",
     Enqueue "enqueue",
     EnqueueAll "enqueue_all",
+    EnqueueInSeries "enqueue_in_series",
     KeyHomes "key_homes",
     ClaimKeys "claim_keys",
     Reshard "reshard",

@@ -144,6 +144,17 @@ impl Shard {
         call
     }
 
+    /// Enqueues jobs in a call of a series.
+    pub(crate) fn enqueue_in_series(self, number: u64, ttl_ms: u64, jobs: &[&[Bytes]]) -> Call {
+        let numbers = [number, ttl_ms].map(|number| number.to_string());
+        let mut call = self.call("enqueue_in_series", &["jobs", "series:1"], &numbers);
+        for fields in jobs {
+            call.arguments.push(fields.len().to_string().into_bytes());
+            call.arguments.extend_from_slice(fields);
+        }
+        call
+    }
+
     /// Claims idempotency keys.
     pub(crate) fn claim_keys(self, key: &str, changes: u64, ttl_ms: u64) -> Call {
         self.call("claim_keys", &[&format!("key:{key}")], &[changes, ttl_ms].map(|number| number.to_string()))

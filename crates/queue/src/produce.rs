@@ -3,6 +3,7 @@
 mod batch;
 mod enqueue;
 mod json_job;
+mod series;
 mod shard;
 
 pub use batch::{BatchError, NewJob};

@@ -49,6 +49,16 @@ impl Call {
         })
     }
 
+    /// Enqueues jobs in a call of a series, or in one without others.
+    pub fn enqueue_in_series(number: Option<u32>, jobs: &[&[(&str, &str)]]) -> Call {
+        let keys = if number.is_some() { &["jobs", "series:1"][..] } else { &["jobs"] };
+        let before = number.unwrap_or(0).to_string();
+        jobs.iter().fold(Call::new(Script::EnqueueInSeries, keys, &[&before, "60000"]), |mut call, fields| {
+            call.args.push((2 * fields.len()).to_string().into_bytes());
+            call.with_fields(fields)
+        })
+    }
+
     /// Cancels a job in the stream.
     pub fn cancel_ready(entry: &str) -> Call {
         let args = [&[GROUP, entry, entry, "given up"], &BOUNDS[..]].concat();

@@ -10,7 +10,7 @@ use super::shard::{MOVES_MAX, Numbers, homes, order_key};
 use crate::job::{EntryId, Fields, Producer};
 use crate::redis::{Error, Operation, QueueName, QueueShard, Redis, number, push_fields, unexpected};
 
-/// How many jobs one script call enqueues at most: it blocks Redis.
+/// How many jobs with keys one script call enqueues at most: it blocks Redis.
 const CALL_JOBS_MAX: usize = 1000;
 /// Bytes of one call at most, unless one job alone has more.
 const CALL_BYTES_MAX: usize = 1 << 20;
@@ -44,18 +44,18 @@ pub struct BatchError {
 }
 
 /// Many jobs on their way.
-struct Batch<'a> {
-    redis: &'a Redis,
-    name: &'a QueueName,
+pub(super) struct Batch<'a> {
+    pub(super) redis: &'a Redis,
+    pub(super) name: &'a QueueName,
     operation: Operation,
-    publish: Context,
-    jobs: Vec<Fields>,
+    pub(super) publish: Context,
+    pub(super) jobs: Vec<Fields>,
     keys: Vec<Option<IdempotencyKey>>,
     publications: Vec<Option<Publication>>,
 }
 
 impl Redis {
-    /// Enqueues many jobs, with up to 1,000 jobs and 1 MiB in each call. Jobs without a key go together into any shard;
+    /// Enqueues many jobs, with up to 1 MiB in each call, and 1,000 jobs, or 250 without keys. Jobs without a key go together into any shard;
     /// an order key or an idempotency key selects its shard as in [`Redis::enqueue`]. Redis enqueues all jobs of a call or none. Each of several jobs
     /// gets its own trace, whose root links to the span of this operation. A job that already has a context keeps it.
     ///
@@ -102,11 +102,12 @@ impl Batch<'_> {
             }
             // Those without a key last: nothing is after them that could fail, and they must not be repeated.
             let any = fastrand::u32(..numbers.all.first().map_or(1, |now| (*now).max(1)));
-            for (shard, indices) in groups.into_iter().chain([(any, others)]) {
-                for call in self.calls(&indices) {
+            for (shard, indices) in groups {
+                for call in self.calls(&indices, CALL_JOBS_MAX) {
                     self.enter(shard, call, changes).await?;
                 }
             }
+            self.enter_in_series(any, &others).await?;
             if self.left().next().is_none() {
                 return Ok(());
             }
@@ -157,14 +158,14 @@ impl Batch<'_> {
     }
 
     /// Divides jobs of one shard into calls.
-    fn calls<'i>(&self, mut indices: &'i [usize]) -> Vec<&'i [usize]> {
+    pub(super) fn calls<'i>(&self, mut indices: &'i [usize], jobs_max: usize) -> Vec<&'i [usize]> {
         let size = |index: &usize| -> usize {
             self.jobs[*index].iter().map(|(name, value)| name.len() + value.len()).sum()
         };
         let mut calls = vec![];
         while !indices.is_empty() {
             let (mut bytes, mut count) = (0, 0);
-            for index in indices.iter().take(CALL_JOBS_MAX) {
+            for index in indices.iter().take(jobs_max) {
                 bytes += size(index);
                 if count > 0 && bytes > CALL_BYTES_MAX {
                     break;
@@ -180,12 +181,20 @@ impl Batch<'_> {
 
     async fn enter(&mut self, shard: u32, call: &[usize], changes: u64) -> Result<(), EnqueueError> {
         let queue = self.redis.producer_shard(self.name, shard);
-        let roots = match self.operation {
-            Operation::PublishAll => self.roots(&queue, call),
-            _ => BTreeMap::new(),
-        };
+        let roots = self.roots(&queue, call);
         let jobs = call.iter().map(|index| (&self.jobs[*index], self.keys[*index].as_ref()));
         let entered = queue.enter_all(&self.publish, jobs, changes).await;
+        self.entered(shard, call, &roots, entered)
+    }
+
+    /// Keeps what a call has enqueued.
+    pub(super) fn entered(
+        &mut self,
+        shard: u32,
+        call: &[usize],
+        roots: &BTreeMap<usize, Span>,
+        entered: Result<Vec<Option<(EntryId, bool)>>, Error>,
+    ) -> Result<(), EnqueueError> {
         if let Err(error) = &entered {
             roots.values().for_each(|root| root.fail(&fred_otel::error_type(error)));
         }
@@ -204,9 +213,9 @@ impl Batch<'_> {
     /// Begins the trace of each job without a context: a root with a link to the publish span. It is recorded
     /// if the parent of the publish span is; without a parent, the sampler decides for each job. Returns each
     /// root with the index of its job.
-    fn roots(&mut self, queue: &QueueShard, call: &[usize]) -> BTreeMap<usize, Span> {
+    pub(super) fn roots(&mut self, queue: &QueueShard, call: &[usize]) -> BTreeMap<usize, Span> {
         let telemetry = &queue.0.telemetry;
-        if !telemetry.is_on() {
+        if !telemetry.is_on() || self.operation != Operation::PublishAll {
             return BTreeMap::new();
         }
         let (operations, current, none) = (queue.operations(), Context::current(), Context::none());

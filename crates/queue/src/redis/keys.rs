@@ -158,6 +158,11 @@ impl Keys {
         Key::from(format!("{}key:{key}", self.prefix))
     }
 
+    /// String with TTL: how many calls of a producer's series are enqueued.
+    pub(crate) fn series(&self, id: u64) -> Key {
+        Key::from(format!("{}series:{id:016x}", self.prefix))
+    }
+
     /// String with TTL: the result of a job.
     pub(crate) fn result(&self, job_id: &[u8]) -> Key {
         let mut key = format!("{}result:", self.prefix).into_bytes();

@@ -209,8 +209,8 @@ in_line_scripts! {
 
 scripts! {
     join, complete, complete_with_result, count, postpone, hand_back, dead_letter, dead_letter_entry, extend, reclaim, promote, sweep, requeue, claim_lost, admit,
-    flow_acquire, flow_report, flow_release, leave, enqueue, enqueue_all, key_homes, claim_keys, reshard, reopen, shrunk, survey, peek,
-    peek_waiting, search, search_waiting, search_log, cancel_ready, cancel_waiting, run_now, replay, stats, control, watch, pause, resume,
+    flow_acquire, flow_report, flow_release, leave, enqueue, enqueue_all, enqueue_in_series, key_homes, claim_keys, reshard, reopen, shrunk, survey,
+    peek, peek_waiting, search, search_waiting, search_log, cancel_ready, cancel_waiting, run_now, replay, stats, control, watch, pause, resume,
     cron_apply, cron_due, cron_pause, cron_tick, notice, take_turns, sweep_lines, sweep_order_waiting, drop_places, resume_line,
 }
 

@@ -17,10 +17,12 @@ use tokio_util::sync::CancellationToken;
 use super::super::Usage;
 use super::lines::{Lines, Numbered};
 
-/// Jobs of one call.
-const BATCH_JOBS_MAX: usize = 500;
-/// Bytes of one call: Redis does nothing else while it runs.
-const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Jobs that are read while those before them are enqueued.
+const BATCH_JOBS_MAX: usize = 4000;
+/// Their bytes.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+/// Lines that are read before the calls under way go on.
+const LINES_AT_ONCE: u64 = 32;
 /// Concurrent calls for jobs with keys under a cap, which are enqueued one by one.
 const CONCURRENT_CALLS: usize = 32;
 /// The longest time that a job waits for others of its batch.
@@ -189,7 +191,12 @@ impl Reading<'_> {
                     self.next = Some((number, job));
                     return batch.read(None);
                 }
-                Ok(Some(Numbered { number, job: Ok(job) })) => batch.push(number, job),
+                Ok(Some(Numbered { number, job: Ok(job) })) => {
+                    batch.push(number, job);
+                    if number.is_multiple_of(LINES_AT_ONCE) {
+                        yield_now().await;
+                    }
+                }
                 Ok(Some(Numbered { number, job: Err(error) })) => {
                     let error = Usage(format!("line {number}: {error}"));
                     return batch.read(Some(Err(error.into())));

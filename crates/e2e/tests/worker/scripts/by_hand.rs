@@ -222,6 +222,55 @@ fn jobs_are_enqueued_together_or_not_at_all() {
 }
 
 #[test]
+fn a_call_of_a_series_enqueues_all_its_jobs_or_none() {
+    let stage = Stage::new();
+    let good = Call::enqueue_in_series(None, &[JOB, &[("url", "http://127.0.0.1/2")], JOB]);
+    let job_ids: Vec<String> = stage.call(&good).array().iter().map(Reply::text).collect();
+    let stream = stage.command(&["XRANGE", &key("jobs"), "-", "+"]);
+    let in_stream: Vec<String> = stream.array().iter().map(|entry| entry.array()[0].text()).collect();
+    assert_eq!((job_ids.len(), &job_ids), (3, &in_stream));
+    assert_eq!(stage.call(&Call::enqueue_in_series(None, &[])), Reply::Array(vec![]));
+    let before = stage.snapshot();
+    let many = vec![("a", "b"); 2049];
+    for wrong in [&[][..], &many] {
+        assert!(is_error(&stage.call(&Call::enqueue_in_series(Some(0), &[JOB, wrong]))));
+    }
+    let first = Call::enqueue_in_series(Some(0), &[JOB]);
+    for command in ["XADD", "SET"] {
+        assert!(is_error(&stage.call_without(command, &first)), "-{command}");
+        assert_eq!(stage.copies(MARK).stream, 2, "-{command}");
+    }
+    stage.command(&["DEL", &key("series:1")]);
+    assert_eq!(stage.snapshot(), before);
+    fill(&stage);
+    assert!(is_error(&stage.call(&good)), "a full Redis takes no new job");
+    assert_eq!(stage.copies(MARK).stream, 2);
+}
+
+#[test]
+fn no_call_of_a_series_enqueues_behind_one_that_enqueued_nothing() {
+    let stage = Stage::new();
+    let call = |number| Call::enqueue_in_series(Some(number), &[JOB, JOB]);
+    let is_behind = |reply: &Reply| matches!(reply, Reply::Error(text) if text.starts_with("BEHIND "));
+    assert!(is_behind(&stage.call(&call(1))), "the first one is not enqueued");
+    assert_eq!(stage.call(&call(0)).array().len(), 2);
+    assert_eq!(stage.call(&call(1)).array().len(), 2);
+    fill(&stage);
+    assert!(is_error(&stage.call(&call(2))));
+    stage.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert!(is_behind(&stage.call(&call(3))), "Redis is full no longer, and has refused the third one");
+    assert!(is_behind(&stage.call(&call(1))), "a call that is repeated");
+    assert!(is_error(&stage.call_without("XADD", &call(2))));
+    assert!(is_behind(&stage.call(&call(3))), "a right was missing");
+    assert_eq!(stage.copies(MARK), in_stream(4));
+    assert_eq!(stage.call(&call(2)).array().len(), 2);
+    assert_eq!(stage.call(&call(3)).array().len(), 2);
+    let ttl = stage.command(&["PTTL", &key("series:1")]).integer();
+    assert!((1..=60_000).contains(&ttl), "{ttl}");
+    assert_eq!(stage.copies(MARK), in_stream(8));
+}
+
+#[test]
 fn each_of_many_jobs_is_enqueued_once_for_its_key() {
     let stage = Stage::new();
     let call = Call::enqueue_all(&[("a", JOB), ("", JOB), ("b", JOB), ("a", JOB)]);

@@ -93,7 +93,8 @@ impl Generator {
     fn produce(&mut self) -> Call {
         let key = Some(("k", self.rng.u64(5..40)));
         let (fields, changes) = (self.fields(), self.rng.u64(..3));
-        match self.rng.u32(..6) {
+        match self.rng.u32(..7) {
+            6 => SHARD.enqueue_in_series(self.rng.u64(..3), self.rng.u64(5..40), &[&fields, &fields]),
             0 | 1 => SHARD.enqueue(None, self.rng.u64(..8), 0, &fields),
             2 => SHARD.enqueue(key, 0, changes, &fields),
             3 => SHARD.enqueue_all(&[None, key, key], changes, &fields),
