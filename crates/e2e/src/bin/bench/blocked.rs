@@ -17,34 +17,51 @@ use crate::summary::Rows;
 use crate::variant::Variant;
 
 const JOBS: u32 = 10 * LATENCY_RATE;
-const NAMES: [&str; 2] = ["2 threads", "2 threads, one stands still"];
+/// A worker.
+#[derive(Clone, Copy)]
+enum Threads {
+    Two,
+    /// Two, of which one stands still.
+    OneOfTwo,
+    One,
+}
+
+const VARIANTS: [(Threads, &str); 3] = [
+    (Threads::Two, "2 threads"),
+    (Threads::OneOfTwo, "2 threads, one stands still"),
+    (Threads::One, "1 thread"),
+];
 
 pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) -> Rows {
-    let mut runs = NAMES.map(|_| vec![]);
+    let mut runs = VARIANTS.map(|_| vec![]);
     for round in 0..arguments.rounds {
-        for index in in_turn(round, NAMES.len()) {
-            let latency = measure(index == 1, redis, sink);
-            eprintln!("round {} of {}: {}: {latency:?}", round + 1, arguments.rounds, NAMES[index]);
+        for index in in_turn(round, VARIANTS.len()) {
+            let (threads, name) = VARIANTS[index];
+            let latency = measure(threads, redis, sink);
+            eprintln!("round {} of {}: {name}: {latency:?}", round + 1, arguments.rounds);
             runs[index].push(latency);
         }
     }
-    let mut rows = Rows::new(&["", "p50 ms", "p99 ms", "p99 to the first"]);
-    for (name, own) in NAMES.iter().zip(&runs) {
-        rows.rows.push([vec![(*name).to_owned()], latency_cells(own, &runs[0])].concat());
+    let mut rows = Rows::new(&["", "p50 ms", "p99 ms", "p99 to 2 threads", "p99 to 1 thread"]);
+    for ((_, name), own) in VARIANTS.iter().zip(&runs) {
+        let to_one = latency_cells(own, &runs[2]).pop();
+        rows.rows
+            .push([vec![(*name).to_owned()], latency_cells(own, &runs[0]), Vec::from_iter(to_one)].concat());
     }
     rows
 }
 
-fn measure(is_blocked: bool, redis: &RedisServer, sink: &QuickSink) -> Latency {
+fn measure(threads: Threads, redis: &RedisServer, sink: &QuickSink) -> Latency {
     let mut connection = redis.connect();
     command(&mut connection, &["FLUSHALL"]);
+    let count = if matches!(threads, Threads::One) { 1 } else { 2 };
     // Jobs that the thread has taken are taken over after a lease.
-    let arguments = ["--threads", "2", "--lease", "5s"];
+    let arguments = ["--threads", &count.to_string(), "--lease", "5s"];
     let mut running = Variant::Lean.start_with(&redis.url(), 64, &arguments);
-    running.wait_until_ready(2);
+    running.wait_until_ready(count);
     let mut enqueue = || measure::enqueue(&mut connection, sink);
     measure::paced_latency(&running, sink, LATENCY_RATE, [LATENCY_RATE, 1], &mut enqueue);
-    let blocked = is_blocked.then(|| Blocked::new(second_thread(&running)));
+    let blocked = matches!(threads, Threads::OneOfTwo).then(|| Blocked::new(second_thread(&running)));
     let latency = measure::paced_latency(&running, sink, LATENCY_RATE, [0, JOBS], &mut enqueue);
     drop(blocked);
     running.stop();
