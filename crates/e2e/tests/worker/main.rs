@@ -45,6 +45,7 @@ mod runbook;
 mod same_bytes;
 mod scripts;
 mod send_from;
+mod series;
 mod shutdown;
 mod takeover;
 mod threads;
