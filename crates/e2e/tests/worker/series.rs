@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use e2e::redis::RedisServer;
+use e2e::resp::Reply;
 use e2e::scripts::key;
-use e2e::wait::DEADLINE;
+use e2e::wait::{DEADLINE, eventually_or};
 use postrider_queue::{BatchError, Fields, NewJob, QueueName, Redis};
 use telemetry::Telemetry;
 
@@ -77,4 +78,30 @@ async fn enqueue(server: &RedisServer) {
         assert_eq!(numbers(server), (0..enqueued).collect::<Vec<_>>());
     }
     redis.close().await;
+}
+
+#[test]
+fn many_jobs_are_enqueued_in_their_order_and_nothing_else_is_left() {
+    let server = RedisServer::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime needs no more than a few file descriptors").block_on(async {
+        let redis = Redis::connect(&server.url(), &Telemetry::disabled()).await.expect("Redis answers");
+        let name: QueueName = "default".parse().expect("a name");
+        for jobs in [1, 250, 251, JOBS] {
+            server.command(&["DEL", &key("jobs")]);
+            let publications =
+                redis.enqueue_all(&name, (0..jobs).map(job).collect()).await.expect("they are enqueued");
+            let entries = server.command(&["XRANGE", &key("jobs"), "-", "+"]);
+            let entries: Vec<String> = entries.array().iter().map(|entry| entry.array()[0].text()).collect();
+            let expected: Vec<String> =
+                publications.iter().map(|publication| publication.entry.to_string()).collect();
+            assert_eq!((entries, numbers(&server)), (expected, (0..jobs).collect::<Vec<_>>()));
+            let jobs_alone = Reply::Array(vec![Reply::Bulk(key("jobs").into_bytes())]);
+            eventually_or("the series is forgotten", DEADLINE, || {
+                let keys = server.command(&["KEYS", "*"]);
+                if keys == jobs_alone { Ok(()) } else { Err(format!("{keys:?}")) }
+            });
+        }
+        redis.close().await;
+    });
 }

@@ -16,8 +16,10 @@ use crate::redis::{Error, QueueShard, number, push_fields, unexpected};
 const CALL_JOBS_MAX: usize = 250;
 /// How many calls are under way.
 const CALLS_MAX: usize = 2;
-/// How long Redis remembers a series after its last call: longer than a call takes.
+/// How long Redis remembers a series after a call: longer than the next one takes.
 const REMEMBERED: Duration = Duration::from_secs(60);
+/// After the last one.
+const FORGOTTEN: Duration = Duration::from_millis(1);
 
 /// A call of a series.
 struct Call {
@@ -45,6 +47,7 @@ impl Batch<'_> {
         let publish = self.publish.clone();
         let calls = self.calls(indices, CALL_JOBS_MAX);
         let series = (calls.len() > 1).then(|| queue.0.keys.series(fastrand::u64(..)));
+        let last = calls.len().saturating_sub(1);
         let mut left = calls.into_iter().enumerate();
         let (mut under_way, mut failed) = (FuturesOrdered::new(), None);
         loop {
@@ -52,7 +55,8 @@ impl Batch<'_> {
                 let Some((number, indices)) = left.next() else { break };
                 let roots = self.roots(&queue, indices);
                 let jobs = indices.iter().map(|index| &self.jobs[*index]);
-                let call = Call::new(&queue, series.as_ref(), number, jobs);
+                let remembered = if number == last { FORGOTTEN } else { REMEMBERED };
+                let call = Call::new(&queue, series.as_ref(), (number, remembered), jobs);
                 let (queue, publish) = (&queue, &publish);
                 under_way.push_back(async move {
                     let entries = call.send(queue, publish).await;
@@ -74,15 +78,15 @@ impl Batch<'_> {
 }
 
 impl Call {
-    /// `number` is how many calls of the series are before this one.
+    /// `before` is how many calls of the series are before this one; `remembered` is how long Redis remembers the series.
     fn new<'a>(
         queue: &QueueShard,
         series: Option<&Key>,
-        number_of_call: usize,
+        (before, remembered): (usize, Duration),
         jobs: impl Iterator<Item = &'a Fields>,
     ) -> Self {
         let keys = std::iter::once(&queue.0.keys.jobs).chain(series).cloned().collect();
-        let mut args = vec![number(number_of_call as u64), number(REMEMBERED.as_millis() as u64)];
+        let mut args = vec![number(before as u64), number(remembered.as_millis() as u64)];
         let mut count = 0;
         for fields in jobs {
             args.push(number(2 * fields.len() as u64));
