@@ -27,6 +27,7 @@ mod harness;
 mod health;
 mod held_up;
 mod hostile;
+mod late_success;
 mod lean;
 mod malformed;
 mod named_points;

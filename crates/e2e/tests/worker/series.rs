@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use e2e::cluster;
 use e2e::redis::RedisServer;
 use e2e::resp::Reply;
 use e2e::scripts::key;
@@ -102,6 +103,28 @@ fn many_jobs_are_enqueued_in_their_order_and_nothing_else_is_left() {
                 if keys == jobs_alone { Ok(()) } else { Err(format!("{keys:?}")) }
             });
         }
+        redis.close().await;
+    });
+}
+
+/// Redis Cluster refuses a script with two keys of a slot that is on its way, if it has only one of them.
+#[test]
+fn many_jobs_are_enqueued_while_their_slot_is_on_its_way() {
+    let nodes = cluster::start(3);
+    let home = cluster::index_of(&nodes, &key("jobs"));
+    let (from, to) = (&nodes[home], &nodes[(home + 1) % 3]);
+    from.command(&["XADD", &key("jobs"), "*", "url", "http://127.0.0.1:9/", "body", "0"]);
+    let slot = from.command(&["CLUSTER", "KEYSLOT", &key("jobs")]).integer().to_string();
+    let id = |node: &RedisServer| node.command(&["CLUSTER", "MYID"]).text();
+    to.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(from)]);
+    from.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(to)]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime needs no more than a few file descriptors").block_on(async {
+        let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
+        let redis = Redis::connect(&url, &Telemetry::disabled()).await.expect("the cluster answers");
+        let name: QueueName = "default".parse().expect("a name");
+        redis.enqueue_all(&name, (1..JOBS).map(job).collect()).await.expect("they are enqueued");
+        assert_eq!(numbers(from), (0..JOBS).collect::<Vec<_>>());
         redis.close().await;
     });
 }

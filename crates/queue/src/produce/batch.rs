@@ -12,7 +12,7 @@ use crate::redis::{Error, Operation, QueueName, QueueShard, Redis, number, push_
 
 /// How many jobs with keys one script call enqueues at most: it blocks Redis.
 const CALL_JOBS_MAX: usize = 1000;
-/// Bytes of one call at most, unless one job alone has more.
+/// Their bytes at most, unless one job alone has more.
 const CALL_BYTES_MAX: usize = 1 << 20;
 
 /// One of many jobs.
@@ -55,7 +55,7 @@ pub(super) struct Batch<'a> {
 }
 
 impl Redis {
-    /// Enqueues many jobs, with up to 1 MiB in each call, and 1,000 jobs, or 250 without keys. Jobs without a key go together into any shard;
+    /// Enqueues many jobs, with up to 1,000 jobs and 1 MiB in each call, of jobs without any key 250 and 512 KiB: these go together into any shard;
     /// an order key or an idempotency key selects its shard as in [`Redis::enqueue`]. Redis enqueues all jobs of a call or none. Each of several jobs
     /// gets its own trace, whose root links to the span of this operation. A job that already has a context keeps it.
     ///
@@ -103,7 +103,7 @@ impl Batch<'_> {
             // Those without a key last: nothing is after them that could fail, and they must not be repeated.
             let any = fastrand::u32(..numbers.all.first().map_or(1, |now| (*now).max(1)));
             for (shard, indices) in groups {
-                for call in self.calls(&indices, CALL_JOBS_MAX) {
+                for call in self.calls(&indices, (CALL_JOBS_MAX, CALL_BYTES_MAX)) {
                     self.enter(shard, call, changes).await?;
                 }
             }
@@ -158,7 +158,11 @@ impl Batch<'_> {
     }
 
     /// Divides jobs of one shard into calls.
-    pub(super) fn calls<'i>(&self, mut indices: &'i [usize], jobs_max: usize) -> Vec<&'i [usize]> {
+    pub(super) fn calls<'i>(
+        &self,
+        mut indices: &'i [usize],
+        (jobs_max, bytes_max): (usize, usize),
+    ) -> Vec<&'i [usize]> {
         let size = |index: &usize| -> usize {
             self.jobs[*index].iter().map(|(name, value)| name.len() + value.len()).sum()
         };
@@ -167,7 +171,7 @@ impl Batch<'_> {
             let (mut bytes, mut count) = (0, 0);
             for index in indices.iter().take(jobs_max) {
                 bytes += size(index);
-                if count > 0 && bytes > CALL_BYTES_MAX {
+                if count > 0 && bytes > bytes_max {
                     break;
                 }
                 count += 1;

@@ -14,6 +14,8 @@ use crate::redis::{Error, QueueShard, number, push_fields, unexpected};
 
 /// How many jobs a call enqueues at most. Redis runs a call while the next is made, so few are enough.
 const CALL_JOBS_MAX: usize = 250;
+/// Their bytes at most, unless one job alone has more: two calls share the time that Redis has for an answer.
+const CALL_BYTES_MAX: usize = 512 << 10;
 /// How many calls are under way.
 const CALLS_MAX: usize = 2;
 /// How long Redis remembers a series after a call: longer than the next one takes.
@@ -45,13 +47,14 @@ impl Batch<'_> {
     ) -> Result<(), EnqueueError> {
         let queue = self.redis.producer_shard(self.name, shard);
         let publish = self.publish.clone();
-        let calls = self.calls(indices, CALL_JOBS_MAX);
-        let series = (calls.len() > 1).then(|| queue.0.keys.series(fastrand::u64(..)));
+        let calls = self.calls(indices, (CALL_JOBS_MAX, CALL_BYTES_MAX));
         let last = calls.len().saturating_sub(1);
+        let mut series = (last > 0).then(|| queue.0.keys.series(fastrand::u64(..)));
         let mut left = calls.into_iter().enumerate();
         let (mut under_way, mut failed) = (FuturesOrdered::new(), None);
         loop {
-            while failed.is_none() && under_way.len() < CALLS_MAX {
+            let calls_max = if series.is_some() { CALLS_MAX } else { 1 };
+            while failed.is_none() && under_way.len() < calls_max {
                 let Some((number, indices)) = left.next() else { break };
                 let roots = self.roots(&queue, indices);
                 let jobs = indices.iter().map(|index| &self.jobs[*index]);
@@ -64,8 +67,10 @@ impl Batch<'_> {
                 });
             }
             let Some(mut answered) = under_way.next().await else { return failed.map_or(Ok(()), Err) };
-            if failed.is_none() && answered.entries.as_ref().is_err_and(is_behind) {
-                // The call before it is enqueued: Redis did not run them in the order in which they were made.
+            if failed.is_none() && answered.entries.as_ref().is_err_and(is_of_series) {
+                // All calls before it are enqueued, and the one behind it is not.
+                series = None;
+                answered.call.keys.truncate(1);
                 answered.entries = answered.call.send(&queue, &publish).await;
             }
             let entered = answered
@@ -106,7 +111,8 @@ impl Call {
     }
 }
 
-/// Whether Redis has not enqueued the call before.
-fn is_behind(error: &Error) -> bool {
-    fred_otel::reply_code(error) == Some("BEHIND")
+/// Whether Redis refuses a call only as one of a series: it has not run the call before, or it moves the slot of a cluster and has only
+/// one of the two keys.
+fn is_of_series(error: &Error) -> bool {
+    matches!(fred_otel::reply_code(error), Some("BEHIND" | "TRYAGAIN"))
 }

@@ -102,7 +102,7 @@ impl Completer {
     async fn settle(&self, group: &mut [Succeeded], uncounted: &mut Uncounted) {
         group.sort_unstable_by_key(|job| job.lease.entry);
         let mut leases: Vec<_> =
-            group.iter().filter_map(|job| self.leases.in_flight.current(job.lease)).collect();
+            group.iter().filter_map(|job| self.current(job.lease, job.place.as_ref())).collect();
         let jobs: Vec<_> = group.iter().map(|job| (job.lease.entry, &job.context)).collect();
         let settling = Settling::begin(&self.spans, Operation::Ack, &jobs, |_| ());
         let error = self.complete(group, &mut leases, uncounted, &settling).await;
@@ -110,7 +110,7 @@ impl Completer {
         settling.end(error.as_ref());
     }
 
-    /// Calls until Redis replies. No slot waits for that, and a missing group is created by the call. Returns
+    /// Calls until Redis replies. No slot waits for that. Returns
     /// the error of the span.
     async fn complete(
         &self,
@@ -124,7 +124,7 @@ impl Completer {
             // Another script settles these.
             leases.sort_by_key(|lease| place(group, *lease).is_some());
         }
-        let place = is_any_ordered.then_some(|lease| place(group, lease));
+        let place_of = is_any_ordered.then_some(|lease| place(group, lease));
         let mut in_doubt = false;
         // The same in all calls: a call that was made and whose reply was lost has counted.
         let count = uncounted.take();
@@ -133,7 +133,7 @@ impl Completer {
                 return Some(names::LEASE_LOST);
             }
             let log = |lease| record(group, lease);
-            match self.queue.complete(leases, log, place, count, &settling.context()).await {
+            match self.queue.complete(leases, log, place_of, count, &settling.context()).await {
                 Ok(settled) => {
                     self.queue.link().up();
                     let settled: Vec<_> =
@@ -153,17 +153,21 @@ impl Completer {
                         () = self.cut.cancelled() => return Some(fred_otel::error_type(&error)),
                     }
                     // Leases may be lost by now, and delivery counts may have changed.
-                    leases.retain_mut(|lease| match self.leases.in_flight.current(*lease) {
-                        Some(current) => {
-                            *lease = current;
-                            true
-                        }
-                        None => false,
+                    leases.retain_mut(|lease| {
+                        let current = self.current(*lease, place(group, *lease));
+                        *lease = current.unwrap_or(*lease);
+                        current.is_some()
                     });
                 }
             }
         }
         None
+    }
+
+    /// The lease under which a success is settled. It is final, so a lost one will do, but not for a job in a line.
+    fn current(&self, lease: Lease, place: Option<&LinePlace>) -> Option<Lease> {
+        let in_flight = &self.leases.in_flight;
+        if place.is_some() { in_flight.current(lease) } else { in_flight.of_success(lease) }
     }
 
     /// Counts what no settlement has counted. What Redis does not count now, it counts later.

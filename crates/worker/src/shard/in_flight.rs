@@ -130,6 +130,13 @@ impl InFlight {
         self.lock().get(&lease.entry).map(|held| held.lease).filter(|held| held.epoch == lease.epoch)
     }
 
+    /// The lease under which a success is settled, which is final: also one that was lost; `None` if another delivery of the
+    /// entry is in flight, since that may be another job.
+    pub(crate) fn of_success(&self, lease: Lease) -> Option<Lease> {
+        let current = self.lock().get(&lease.entry).map_or(lease, |held| held.lease);
+        (current.epoch == lease.epoch).then_some(current)
+    }
+
     /// Removes a job that is settled, or not ours any more. Returns whether it was in flight.
     pub fn remove(&self, lease: Lease) -> bool {
         let mut held = self.lock();

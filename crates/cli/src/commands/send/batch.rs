@@ -86,10 +86,10 @@ impl Sending<'_> {
                 Read { jobs, end: None } => {
                     // A job that is not enqueued ends it at once, also while nothing can be read.
                     let next = reading.batch(stop).map(Ok);
-                    read = try_join(self.enqueue(jobs), next).await?.1;
+                    read = try_join(self.enqueue(jobs, stop), next).await?.1;
                 }
                 Read { jobs, end: Some(end) } => {
-                    self.enqueue(jobs).await?;
+                    self.enqueue(jobs, stop).await?;
                     end?;
                     self.done.lines = reading.lines.number;
                     return Ok(());
@@ -98,11 +98,15 @@ impl Sending<'_> {
         }
     }
 
-    async fn enqueue(&mut self, jobs: Vec<(u64, JsonJob)>) -> Result<(), Box<dyn Error>> {
+    async fn enqueue(
+        &mut self,
+        jobs: Vec<(u64, JsonJob)>,
+        stop: &CancellationToken,
+    ) -> Result<(), Box<dyn Error>> {
         match jobs.first() {
             None => Ok(()),
             Some(_) if self.cap.is_none() => self.enqueue_together(jobs).await,
-            Some(_) => self.enqueue_singly(jobs).await,
+            Some(_) => self.enqueue_singly(jobs, stop).await,
         }
     }
 
@@ -135,7 +139,11 @@ impl Sending<'_> {
 
     /// A job with a key can be enqueued again safely, so several calls run at once. Without keys they run one by
     /// one: no job may be enqueued behind one that failed.
-    async fn enqueue_singly(&mut self, jobs: Vec<(u64, JsonJob)>) -> Result<(), Box<dyn Error>> {
+    async fn enqueue_singly(
+        &mut self,
+        jobs: Vec<(u64, JsonJob)>,
+        stop: &CancellationToken,
+    ) -> Result<(), Box<dyn Error>> {
         let at_once = if jobs.iter().all(|(_, job)| job.key.is_some()) { CONCURRENT_CALLS } else { 1 };
         let (redis, queue, cap, ttl) = (self.redis, self.queue, self.cap, self.key_ttl);
         let put = |(number, job): (u64, JsonJob)| async move {
@@ -151,6 +159,9 @@ impl Sending<'_> {
             }
             self.done.lines = number;
             self.bar.inc(1);
+            if stop.is_cancelled() {
+                return Err("interrupted".into());
+            }
         }
         Ok(())
     }

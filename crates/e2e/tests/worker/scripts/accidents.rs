@@ -1,6 +1,8 @@
 //! A key of a wrong type, a missing right: the job stays somewhere, and the repeated call completes the transition.
 
-use super::{Call, JOB, MARK, Reply, Script, Stage, in_stream, key, settled};
+use e2e::scripts::LOG_BOUNDS;
+
+use super::{Call, Copies, JOB, MARK, Reply, Script, Stage, in_stream, key, settled};
 
 /// Keys that a script writes besides the stream; SET overwrites any type, so a result is not among them.
 fn targets(script: Script) -> &'static [&'static str] {
@@ -101,6 +103,44 @@ fn a_success_without_a_right_deletes_nothing() {
         assert!(matches!(stage.call_without(command, &call), Reply::Error(_)), "-{command}");
         assert_eq!(stage.snapshot(), before, "-{command}");
         assert_eq!(stage.call(&call).text(), "o", "-{command}");
+    }
+}
+
+/// After FLUSHALL, a text in the place of the stream would refuse all jobs.
+#[test]
+fn a_success_whose_stream_is_gone_makes_no_key() {
+    for is_logged in [false, true] {
+        let stage = Stage::new();
+        let held = stage.deliver("a", JOB);
+        stage.command(&["FLUSHALL"]);
+        let call = Call::settle(Script::Complete, &held, &[]);
+        let reply = stage.call(&if is_logged { call.logged(LOG_BOUNDS, "the-record\n") } else { call });
+        match reply {
+            Reply::Error(error) => assert!(is_logged && error.starts_with("NOGROUP"), "{error}"),
+            reply => assert!(!is_logged && reply.text() == "g", "{reply:?}"),
+        }
+        assert_eq!(stage.command(&["DBSIZE"]).integer(), 0);
+    }
+}
+
+/// The entry of a success is there and not pending, alone or beside one that is gone.
+#[test]
+fn a_success_that_is_pending_no_longer_ends_its_job() {
+    for beside in [false, true] {
+        for undo in
+            [&["XACK", &key("jobs"), "postrider"][..], &["XGROUP", "DESTROY", &key("jobs"), "postrider"]]
+        {
+            let stage = Stage::new();
+            let [gone, held] = [0; 2].map(|_| stage.deliver("a", JOB));
+            assert_eq!(stage.settle(Script::Complete, &gone, JOB), "o");
+            let id = (undo[0] == "XACK").then_some(held.id.as_str());
+            stage.command(&undo.iter().copied().chain(id).collect::<Vec<_>>());
+            let mut call = Call::settle(Script::Complete, if beside { &gone } else { &held }, &[]);
+            call.args.extend(beside.then(|| held.id.clone().into_bytes()));
+            assert_eq!(stage.call(&call).text(), if beside { "go" } else { "o" }, "{undo:?}");
+            assert_eq!(stage.copies(MARK), Copies::default(), "{undo:?}");
+            assert_eq!(stage.call(&call).text(), if beside { "gg" } else { "g" }, "{undo:?}");
+        }
     }
 }
 

@@ -14,7 +14,7 @@
 -- Returns  a text with a letter for each entry: o finished, l lost to another delivery, g gone; or a list of this text and
 --          why Redis refuses the records
 --
--- A repeated call returns g: nothing is pending any more.
+-- A repeated call returns g: nothing is there any more.
 -- Uses     clock, whole, count, log, settled
 local start = KEYS[3] and 10 or 6
 local log = KEYS[3] and {KEYS[3], KEYS[4], ARGV[6], ARGV[7], ARGV[8], ARGV[9]}
@@ -40,34 +40,36 @@ local function judge(letter_for)
   end
 end
 
-local function is_pending(id)
-  return #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) > 0
-end
-
 if ARGV[4] ~= '' then
   local counts = {}
   for _, row in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[start], ARGV[#ARGV], ARGV[3], ARGV[2])) do
     counts[row[1]] = row[4]
   end
   judge(function(id)
-    return counts[id] == tonumber(ARGV[4]) and 'o' or is_pending(id) and 'l' or 'g'
+    if counts[id] == tonumber(ARGV[4]) then
+      return 'o'
+    end
+    return #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) > 0 and 'l' or 'g'
   end)
+elseif log then
+  -- An error if the group is missing. Without it the stream may be, which `settled` would set to a text.
+  redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1)
 end
 if #finished < first then
   return letters
 end
 
 local function leave(stream, group, ...)
-  -- Changes nothing: a missing right shows before an entry is deleted. Else a heartbeat would drop what is pending without an entry,
-  -- and a repeated call could neither count nor record the job.
-  redis.call('XACK', stream, group, '0-0')
-  if redis.call('XDEL', stream, ...) < #finished - first + 1 and ARGV[4] == '' then
-    -- Not all were there. What has ended before is not pending.
+  -- Changes nothing: a missing right shows before an entry is acknowledged.
+  redis.call('XDEL', stream, '0-0')
+  if redis.call('XACK', stream, group, ...) == #finished - first + 1 then
+    redis.call('XDEL', stream, ...)
+  else
+    -- Not all were pending: some have ended before, or the group is another one by now.
     judge(function(id)
-      return is_pending(id) and 'o' or 'g'
+      return redis.call('XDEL', stream, id) == 1 and 'o' or 'g'
     end)
   end
-  redis.call('XACK', stream, group, ...)
   return #finished - first + 1
 end
 local refusal = settled(nil, nil, log, nil, leave, KEYS[1], ARGV[1], unpack(finished, first))

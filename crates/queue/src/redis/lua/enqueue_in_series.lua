@@ -6,12 +6,12 @@
 -- ARGV[1]  how many calls of the series are before this one
 -- ARGV[2]  how long Redis remembers how many calls of the series it has enqueued, ms
 -- ARGV[3…] for each job: the number of arguments of its fields; the fields, name and value
--- Returns  the job ids; or an error BEHIND if the call before this one has enqueued nothing
+-- Returns  the job ids; or an error BEHIND if the call before this one is not known to have enqueued its jobs
 --
 -- Redis refuses it over maxmemory, as every enqueue.
 local series = KEYS[2]
 if series and ARGV[1] ~= '0' and redis.call('GET', series) ~= ARGV[1] then
-  return redis.error_reply('BEHIND the call before this one has enqueued nothing')
+  return redis.error_reply('BEHIND the call before this one is not known to have enqueued its jobs')
 end
 -- Refuse before the first write what Redis or Lua's stack would refuse in the middle.
 local at = 3
