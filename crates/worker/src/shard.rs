@@ -5,6 +5,7 @@ pub(crate) mod alarm;
 pub(crate) mod byte_budget;
 pub(crate) mod control;
 pub(crate) mod in_flight;
+mod known_delivery;
 pub(crate) mod leases;
 pub(crate) mod settings;
 pub(crate) mod slots;

@@ -109,7 +109,7 @@ fn a_settlement_after_another_took_over_is_refused() {
 }
 
 #[test]
-fn a_success_is_final_whoever_holds_the_job() {
+fn a_success_is_final_under_a_lost_lease() {
     let stage = Stage::new();
     let held = stage.deliver("a", JOB);
     assert_eq!(stage.take_over("b", 0).len(), 1);

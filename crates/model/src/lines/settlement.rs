@@ -137,7 +137,7 @@ impl Lines {
         let delivery = job::delivery(id, flight.count, &flight.fields);
         let Some(call) = self.settlement(&held, &delivery, ending) else { return };
         let is_there = |world: &Self| world.stream("jobs").is_some_and(|jobs| jobs.entries.contains_key(&id));
-        // A success ends a job whoever holds it, unless it is ordered.
+        // A success ends a job under a lost lease, too, unless it is ordered.
         let is_final = call.script == "complete";
         let is_ours = (is_final || self.is_held(worker, id, flight.count)) && is_there(self);
         let before = self.redis.db.keys.clone();

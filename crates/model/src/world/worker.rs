@@ -230,7 +230,7 @@ impl World {
         let ending = flight.ending?;
         let held = Held { consumer: own.name(), id: id.to_string(), count: flight.count };
         let call = self.settlement(rules, &held, id, &flight, ending)?;
-        // A success ends a job whoever holds it.
+        // A success ends a job under a lost lease, too.
         let is_ours = self.is_held(&held, id) || call.script == "complete" && self.is_ready_or_pending(id);
         let before = self.server.db.clone();
         let (reply, is_recorded) = self.run(rules, &call, fate);

@@ -1,6 +1,5 @@
 //! The jobs in flight in a worker: every job from its delivery to its settlement.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use telemetry::{BoundUpDownCounter, Telemetry};
 use tokio::task::AbortHandle;
 
 use super::byte_budget::ByteBudget;
+use super::known_delivery::{KnownDelivery, fingerprint};
 
 /// The jobs in flight, by their entries.
 #[derive(Debug)]
@@ -30,32 +30,6 @@ struct FetchedJob {
     task: Option<AbortHandle>,
     /// What it uses of the bytes in flight.
     bytes: usize,
-}
-
-/// What distinguishes a job from another with the same entry id.
-#[derive(Debug)]
-enum KnownDelivery {
-    Whole(Arc<Delivery>),
-    /// Of a job whose fields are no longer kept.
-    Fingerprint(u64),
-}
-
-impl KnownDelivery {
-    fn is_of(&self, delivery: &Delivery) -> bool {
-        match self {
-            Self::Whole(known) => known.fields == delivery.fields,
-            Self::Fingerprint(known) => *known == fingerprint(delivery),
-        }
-    }
-}
-
-/// Of the names and sizes of the fields and of how they begin: a whole body would take milliseconds.
-fn fingerprint(delivery: &Delivery) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for (name, value) in &delivery.fields {
-        (name, value.len(), &value[..value.len().min(256)]).hash(&mut hasher);
-    }
-    hasher.finish()
 }
 
 /// Empty, without a metric and without a limit.
