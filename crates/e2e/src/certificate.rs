@@ -107,7 +107,7 @@ impl Run {
 }
 
 /// Where the script that settles successful jobs has room: its description, up to a line that must stay.
-const ROOM: [&[u8]; 2] = [b"-- Removes succeeded jobs.\n", b"-- A repeated call returns g"];
+const ROOM: [&[u8]; 2] = [b"-- Removes succeeded jobs. ", b"-- A repeated call returns g"];
 
 /// A program in which one of this number of calls that settle successful jobs does nothing and reports success. The script is
 /// in the program as a text, whose description makes room for the fault.

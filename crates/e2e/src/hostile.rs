@@ -5,8 +5,10 @@ mod front;
 mod h2;
 mod tls;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+
+use tokio::net::TcpSocket;
 
 use crate::background::Background;
 use crate::sink;
@@ -28,7 +30,21 @@ pub(crate) struct Seen {
 pub struct Hostile {
     address: SocketAddr,
     seen: Arc<Seen>,
-    _server: Option<Background>,
+    _server: Server,
+}
+
+/// What has the port.
+enum Server {
+    Runs(#[expect(dead_code, reason = "it runs until it is dropped")] Background),
+    Refuses(#[expect(dead_code, reason = "nobody else gets its port")] TcpSocket),
+}
+
+/// A socket that has a port and does not listen: a listener that is dropped would leave the port to another test.
+fn deaf() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().expect("a socket needs no more than a file descriptor");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a loopback port is free");
+    let address = socket.local_addr().expect("a bound socket has an address");
+    (socket, address)
 }
 
 impl Hostile {
@@ -38,22 +54,15 @@ impl Hostile {
     ///
     /// If no port is free.
     pub fn start(behaviour: Behaviour, certificate: Option<&Certificate>) -> Hostile {
-        let (listener, address) = sink::listen();
         let seen = Arc::<Seen>::default();
-        let server = match behaviour {
-            // The listener is dropped, so nothing listens there.
-            Behaviour::Refuse => None,
-            behaviour => {
-                let serve = behaviour::serve(
-                    listener,
-                    behaviour,
-                    certificate.map(Certificate::acceptor),
-                    seen.clone(),
-                );
-                Some(Background::start("hostile", serve))
-            }
-        };
-        Hostile { address, seen, _server: server }
+        if matches!(behaviour, Behaviour::Refuse) {
+            let (socket, address) = deaf();
+            return Hostile { address, seen, _server: Server::Refuses(socket) };
+        }
+        let (listener, address) = sink::listen();
+        let acceptor = certificate.map(Certificate::acceptor);
+        let serve = behaviour::serve(listener, behaviour, acceptor, seen.clone());
+        Hostile { address, seen, _server: Server::Runs(Background::start("hostile", serve)) }
     }
 
     /// Its port.

@@ -114,10 +114,12 @@ fn play_a_broken_destination(observed: &ObservedWorld, worker: &mut Postrider) {
     observed.drained();
 }
 
-/// Another worker takes a job over while it is being sent.
+/// Another worker takes a job over while it is being sent. A success without a result would end the job all the same.
 fn play_a_theft(observed: &ObservedWorld, worker: &mut Postrider, path: &str, line: &str) {
     let before = observed.world.sink.requests().len();
-    let entry = observed.queue().enqueue(&[("url", observed.world.sink.url(path))]);
+    let entry = observed
+        .queue()
+        .enqueue(&[("url", observed.world.sink.url(path)), ("result_ttl_ms", "60000".to_owned())]);
     observed.world.sink.wait_for(before + 1, DEADLINE);
     let jobs = observed.queue().key("jobs");
     let claimed =
