@@ -143,7 +143,9 @@ fn a_backlog_is_delivered_from_the_start_and_not_fetched_whole() {
     Queue::new(redis, "quiet").enqueue(&[("url", sink.url("/ok?quiet"))]);
     sink.wait_for_path("/ok?quiet", 1, DEADLINE);
     assert!(queues[0].depth() + queues[1].depth() > 10_000, "else there was no backlog before it");
-    assert!(queues[0].pending() <= 65, "no more are taken than there are slots: {}", queues[0].pending());
+    // A succeeded job waits for its settlement without a slot, and a call settles 256 at most.
+    let pending = queues[0].pending();
+    assert!(pending <= 64 + 256, "no more are taken than there are slots: {pending}");
     let resident = resident(worker.pid());
     assert!(resident < 150_000, "{resident} kB");
     assert!(worker.stop().success());
