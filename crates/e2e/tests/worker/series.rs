@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use e2e::cluster;
 use e2e::redis::RedisServer;
 use e2e::resp::Reply;
-use e2e::scripts::key;
+use e2e::scripts::{key, key_of};
 use e2e::wait::{DEADLINE, eventually_or};
 use postrider_queue::{BatchError, Fields, NewJob, QueueName, Redis};
 use telemetry::Telemetry;
@@ -127,4 +127,20 @@ fn many_jobs_are_enqueued_while_their_slot_is_on_its_way() {
         assert_eq!(numbers(from), (0..JOBS).collect::<Vec<_>>());
         redis.close().await;
     });
+}
+
+#[test]
+fn many_jobs_are_spread_over_the_shards() {
+    const SHARDS: u32 = 3;
+    let server = RedisServer::start();
+    server.command(&["HSET", &key("meta"), "shards", &SHARDS.to_string()]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime needs no more than a few file descriptors").block_on(async {
+        let redis = Redis::connect(&server.url(), &Telemetry::disabled()).await.expect("Redis answers");
+        let name: QueueName = "default".parse().expect("a name");
+        redis.enqueue_all(&name, (0..JOBS).map(job).collect()).await.expect("they are enqueued");
+        redis.close().await;
+    });
+    let jobs = |shard| server.command(&["XLEN", &key_of(shard, "jobs")]).integer();
+    assert_eq!((0..SHARDS).map(jobs).collect::<Vec<_>>(), [1000; 3]);
 }

@@ -55,7 +55,7 @@ pub(super) struct Batch<'a> {
 }
 
 impl Redis {
-    /// Enqueues many jobs, with up to 1,000 jobs and 1 MiB in each call, of jobs without any key 250 and 512 KiB: these go together into any shard;
+    /// Enqueues many jobs, with up to 1,000 jobs and 1 MiB in each call, of jobs without any key 250 and 512 KiB: these go into one shard after the other, 1,000 into each;
     /// an order key or an idempotency key selects its shard as in [`Redis::enqueue`]. Redis enqueues all jobs of a call or none. Each of several jobs
     /// gets its own trace, whose root links to the span of this operation. A job that already has a context keeps it.
     ///
@@ -100,14 +100,13 @@ impl Batch<'_> {
             for index in keyed {
                 groups.entry(self.homes(index, &numbers.all)[0]).or_default().push(index);
             }
-            // Those without a key last: nothing is after them that could fail, and they must not be repeated.
-            let any = fastrand::u32(..numbers.all.first().map_or(1, |now| (*now).max(1)));
             for (shard, indices) in groups {
                 for call in self.calls(&indices, (CALL_JOBS_MAX, CALL_BYTES_MAX)) {
                     self.enter(shard, call, changes).await?;
                 }
             }
-            self.enter_in_series(any, &others).await?;
+            // Those without a key last: nothing is after them that could fail, and they must not be repeated.
+            self.enter_in_turn(numbers.all.first().map_or(1, |now| (*now).max(1)), &others).await?;
             if self.left().next().is_none() {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! Enqueues jobs without idempotency keys in calls that Redis runs one after the other: while it runs one, the next is made.
+//! Enqueues jobs without any key in calls that Redis runs one after the other: while it runs one, the next is made.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +16,8 @@ use crate::redis::{Error, QueueShard, number, push_fields, unexpected};
 const CALL_JOBS_MAX: usize = 250;
 /// Their bytes at most, unless one job alone has more: two calls share the time that Redis has for an answer.
 const CALL_BYTES_MAX: usize = 512 << 10;
+/// How many jobs go into a shard before the next one has its turn.
+const SHARD_JOBS_MAX: usize = 1000;
 /// How many calls are under way.
 const CALLS_MAX: usize = 2;
 /// How long Redis remembers a series after a call: longer than the next one takes.
@@ -39,12 +41,18 @@ struct Answered<'i> {
 }
 
 impl Batch<'_> {
-    /// Enqueues jobs without idempotency keys in one shard. None is enqueued behind one that Redis refuses.
-    pub(super) async fn enter_in_series(
-        &mut self,
-        shard: u32,
-        indices: &[usize],
-    ) -> Result<(), EnqueueError> {
+    /// Enqueues jobs without any key, in their order, in shards that take turns. None is enqueued behind one that Redis refuses.
+    pub(super) async fn enter_in_turn(&mut self, shards: u32, indices: &[usize]) -> Result<(), EnqueueError> {
+        let jobs_max = if shards > 1 { SHARD_JOBS_MAX } else { usize::MAX };
+        let first = fastrand::u32(..shards) as usize;
+        for (shard, indices) in (0..shards).cycle().skip(first).zip(indices.chunks(jobs_max)) {
+            self.enter_in_series(shard, indices).await?;
+        }
+        Ok(())
+    }
+
+    /// Enqueues jobs without any key in one shard. None is enqueued behind one that Redis refuses.
+    async fn enter_in_series(&mut self, shard: u32, indices: &[usize]) -> Result<(), EnqueueError> {
         let queue = self.redis.producer_shard(self.name, shard);
         let publish = self.publish.clone();
         let calls = self.calls(indices, (CALL_JOBS_MAX, CALL_BYTES_MAX));
