@@ -20,6 +20,7 @@ use postrider_queue::job::Fields;
 use postrider_queue::{Enqueuing, IdempotencyKey, JobResult, Publication, QueueName, Redis};
 use serde_json::{Map, Value, json};
 use telemetry::Telemetry;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::jobs::state_text;
 use super::limits::JobLimits;
@@ -109,7 +110,7 @@ pub(super) struct SendArgs {
     /// Wait until the job is delivered or dead, and print the outcome
     #[arg(long)]
     wait: bool,
-    /// Longest time to wait
+    /// Longest time to wait; Ctrl-C ends the wait, too
     #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION")]
     wait_timeout: Duration,
     #[command(flatten)]
@@ -127,10 +128,12 @@ impl SendArgs {
         let fields = self.fields()?;
         self.limits.check(&fields)?;
         let redis = Redis::connect(self.redis.url(), telemetry).await?;
+        // From now on, Ctrl-C ends the wait: the job's id is printed all the same.
+        let interrupted = self.wait.then(|| signal(SignalKind::interrupt())).transpose()?;
         let publication = redis.enqueue(&self.queue, fields, &self.enqueuing()).await?;
         let (mut outcome, mut result, mut why) = ("enqueued", None, None);
-        if self.wait {
-            result = self.wait(&redis, &publication).await?;
+        if let Some(interrupted) = interrupted {
+            result = self.wait(&redis, &publication, interrupted).await?;
             outcome = result
                 .as_ref()
                 .map_or("waiting", |result| if result.outcome == "succeeded" { "succeeded" } else { "dead" });
@@ -230,7 +233,12 @@ impl SendArgs {
         }
     }
 
-    async fn wait(&self, redis: &Redis, job: &Publication) -> Result<Option<JobResult>, Box<dyn Error>> {
+    async fn wait(
+        &self,
+        redis: &Redis,
+        job: &Publication,
+        mut interrupted: Signal,
+    ) -> Result<Option<JobResult>, Box<dyn Error>> {
         let (began, job_id) = (Instant::now(), job.entry.to_string());
         let queue = redis.producer_shard(&self.queue, job.shard);
         loop {
@@ -240,7 +248,10 @@ impl SendArgs {
             }
             // Poll quickly at first, for jobs that finish quickly.
             let pause = began.elapsed().clamp(Duration::from_millis(5), Duration::from_millis(200));
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = interrupted.recv() => return Ok(None),
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Tests of the command line's arguments and of the names of dead letters.
 
-use e2e::process::{Build, Postrider};
+use e2e::process::{Build, Postrider, Signal};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::text_file::TextFile;
@@ -10,10 +10,22 @@ use serde_json::json;
 use super::{DEADLINE, NOWHERE, document, run};
 
 e2e::in_both_builds!(
+    an_interrupted_wait_reports_that_the_job_continues,
     an_empty_variable_counts_as_unset,
     a_misspelt_reason_is_refused,
     a_dead_letter_is_found_by_its_label,
 );
+
+fn an_interrupted_wait_reports_that_the_job_continues(build: Build) {
+    let redis = RedisServer::start();
+    let arguments = ["send", "--redis-url", &redis.url(), "POST", NOWHERE, "--wait"];
+    let (mut send, _stdin) = Postrider::reading(build, &arguments, &[]);
+    let queue = Queue::new(&redis, "default");
+    eventually("the job is enqueued", DEADLINE, || (queue.depth() == 1).then_some(()));
+    send.signal(Signal::SIGINT);
+    assert_eq!(send.wait_exit(DEADLINE).code(), Some(3), "{}", send.log().join("\n"));
+    assert_eq!(queue.depth(), 1);
+}
 
 fn an_empty_variable_counts_as_unset(build: Build) {
     let redis = RedisServer::start();
