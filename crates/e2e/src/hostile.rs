@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpSocket;
 
 use crate::background::Background;
+use crate::quick_sink::bound;
 use crate::sink;
 
 pub use behaviour::Behaviour;
@@ -39,14 +40,6 @@ enum Server {
     Refuses(#[expect(dead_code, reason = "nobody else gets its port")] TcpSocket),
 }
 
-/// A socket that has a port and does not listen: a listener that is dropped would leave the port to another test.
-fn deaf() -> (TcpSocket, SocketAddr) {
-    let socket = TcpSocket::new_v4().expect("a socket needs no more than a file descriptor");
-    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a loopback port is free");
-    let address = socket.local_addr().expect("a bound socket has an address");
-    (socket, address)
-}
-
 impl Hostile {
     /// Starts one. With a certificate it uses TLS.
     ///
@@ -56,7 +49,9 @@ impl Hostile {
     pub fn start(behaviour: Behaviour, certificate: Option<&Certificate>) -> Hostile {
         let seen = Arc::<Seen>::default();
         if matches!(behaviour, Behaviour::Refuse) {
-            let (socket, address) = deaf();
+            // It does not listen. A listener that is dropped would leave the port to another test.
+            let socket = bound(Ipv4Addr::LOCALHOST, None);
+            let address = socket.local_addr().expect("a bound socket has an address");
             return Hostile { address, seen, _server: Server::Refuses(socket) };
         }
         let (listener, address) = sink::listen();

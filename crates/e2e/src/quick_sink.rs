@@ -117,7 +117,7 @@ impl QuickSink {
 }
 
 /// A socket on a free port, at one device only if one is given.
-fn bound(address: Ipv4Addr, device: Option<&[u8]>) -> TcpSocket {
+pub(crate) fn bound(address: Ipv4Addr, device: Option<&[u8]>) -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("there are sockets");
     socket.bind_device(device).expect("a new socket can be bound to a device");
     socket.bind(SocketAddr::from((address, 0))).expect("a loopback port is free");

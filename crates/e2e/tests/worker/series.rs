@@ -29,6 +29,11 @@ fn numbers(redis: &RedisServer) -> Vec<usize> {
     entries.array().iter().map(|entry| number(entry.array()[1].array())).collect()
 }
 
+fn block_on(work: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime needs no more than a few file descriptors").block_on(work);
+}
+
 /// Redis is full for a moment, again and again.
 fn fill_and_drain(redis: &RedisServer, is_over: &AtomicBool) {
     let mut connection = redis.connect();
@@ -47,12 +52,10 @@ fn fill_and_drain(redis: &RedisServer, is_over: &AtomicBool) {
 fn no_job_is_enqueued_behind_one_that_a_full_redis_refuses() {
     let server = RedisServer::start();
     server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("a runtime needs no more than a few file descriptors");
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| fill_and_drain(&server, &is_over));
-        let enqueued = catch_unwind(AssertUnwindSafe(|| runtime.block_on(enqueue(&server))));
+        let enqueued = catch_unwind(AssertUnwindSafe(|| block_on(enqueue(&server))));
         is_over.store(true, Ordering::Relaxed);
         enqueued.unwrap_or_else(|panic| resume_unwind(panic));
     });
@@ -84,8 +87,7 @@ async fn enqueue(server: &RedisServer) {
 #[test]
 fn many_jobs_are_enqueued_in_their_order_and_nothing_else_is_left() {
     let server = RedisServer::start();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime needs no more than a few file descriptors").block_on(async {
+    block_on(async {
         let redis = Redis::connect(&server.url(), &Telemetry::disabled()).await.expect("Redis answers");
         let name: QueueName = "default".parse().expect("a name");
         for jobs in [1, 250, 251, JOBS] {
@@ -118,8 +120,7 @@ fn many_jobs_are_enqueued_while_their_slot_is_on_its_way() {
     let id = |node: &RedisServer| node.command(&["CLUSTER", "MYID"]).text();
     to.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(from)]);
     from.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(to)]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime needs no more than a few file descriptors").block_on(async {
+    block_on(async {
         let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
         let redis = Redis::connect(&url, &Telemetry::disabled()).await.expect("the cluster answers");
         let name: QueueName = "default".parse().expect("a name");
@@ -134,8 +135,7 @@ fn many_jobs_are_spread_over_the_shards() {
     const SHARDS: u32 = 3;
     let server = RedisServer::start();
     server.command(&["HSET", &key("meta"), "shards", &SHARDS.to_string()]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime needs no more than a few file descriptors").block_on(async {
+    block_on(async {
         let redis = Redis::connect(&server.url(), &Telemetry::disabled()).await.expect("Redis answers");
         let name: QueueName = "default".parse().expect("a name");
         redis.enqueue_all(&name, (0..JOBS).map(job).collect()).await.expect("they are enqueued");

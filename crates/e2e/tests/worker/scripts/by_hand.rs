@@ -198,15 +198,19 @@ fn a_job_that_may_not_be_enqueued_is_not_in_the_queue() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The entries of the stream.
+fn entries(stage: &Stage) -> Vec<String> {
+    let stream = stage.command(&["XRANGE", &key("jobs"), "-", "+"]);
+    stream.array().iter().map(|entry| entry.array()[0].text()).collect()
+}
+
 #[test]
 fn jobs_are_enqueued_together_or_not_at_all() {
     let stage = Stage::new();
     let good = Call::enqueue_all(&[("", JOB), ("", &[("url", "http://127.0.0.1/2")]), ("", JOB)]);
     let entered = stage.call(&good);
     let job_ids: Vec<String> = entered.array().chunks(2).map(|pair| pair[1].text()).collect();
-    let stream = stage.command(&["XRANGE", &key("jobs"), "-", "+"]);
-    let in_stream: Vec<String> = stream.array().iter().map(|entry| entry.array()[0].text()).collect();
-    assert_eq!((job_ids.len(), &job_ids), (3, &in_stream));
+    assert_eq!((job_ids.len(), &job_ids), (3, &entries(&stage)));
     assert_eq!(stage.copies(MARK).stream, 2);
     assert_eq!(stage.call(&Call::enqueue_all(&[])), Reply::Array(vec![]));
     let before = stage.snapshot();
@@ -226,9 +230,7 @@ fn a_call_of_a_series_enqueues_all_its_jobs_or_none() {
     let stage = Stage::new();
     let good = Call::enqueue_in_series(None, &[JOB, &[("url", "http://127.0.0.1/2")], JOB]);
     let job_ids: Vec<String> = stage.call(&good).array().iter().map(Reply::text).collect();
-    let stream = stage.command(&["XRANGE", &key("jobs"), "-", "+"]);
-    let in_stream: Vec<String> = stream.array().iter().map(|entry| entry.array()[0].text()).collect();
-    assert_eq!((job_ids.len(), &job_ids), (3, &in_stream));
+    assert_eq!((job_ids.len(), &job_ids), (3, &entries(&stage)));
     assert_eq!(stage.call(&Call::enqueue_in_series(None, &[])), Reply::Array(vec![]));
     let before = stage.snapshot();
     let many = vec![("a", "b"); 2049];
